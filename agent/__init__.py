@@ -1,0 +1,1 @@
+"""Who decides: goal → task spec, observation, policy, approval."""

@@ -1,0 +1,150 @@
+"""Which tools are legal now: one table of preconditions.
+
+A tool that is not legal is not offered, so that neither a weak model nor a wrong rule can break
+the cycle: no uncertainty without a model, no spending beyond a budget, no certificate from items
+that trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from ..store.errors import UserError
+from .observation import Observation
+
+Fact = Callable[[Observation], bool]
+
+
+def _open(seen: Observation) -> bool:
+    return seen.batch is not None and not seen.batch.reviewed and seen.batch.size > 0
+
+
+def budget_spent(seen: Observation) -> bool:
+    """Whether nothing is left of one of the budgets: labels, money or time."""
+    left = (seen.human_labels_left, seen.usd_left, seen.minutes_left)
+    return any(amount is not None and amount <= 0 for amount in left)
+
+
+def _money(seen: Observation) -> bool:
+    return not budget_spent(seen)
+
+
+PRECONDITIONS: Mapping[str, tuple[tuple[str, Fact], ...]] = MappingProxyType(
+    {
+        "embed_pool": (("some items have no vector yet", lambda seen: not seen.embedded),),
+        "select_samples": (
+            ("items are embedded", lambda seen: seen.embedded),
+            ("no batch is open", lambda seen: not _open(seen)),
+            ("unlabelled items are left", lambda seen: seen.unlabelled > 0),
+            ("budget is left", _money),
+        ),
+        "annotate_samples": (
+            ("a batch is open", _open),
+            ("it was not annotated", lambda seen: not (seen.batch and seen.batch.annotated)),
+        ),
+        "filter_samples": (
+            ("a batch is open", _open),
+            ("it was not filtered", lambda seen: not (seen.batch and seen.batch.filtered)),
+        ),
+        "request_review": (
+            (
+                "an annotated batch is open, gold was not asked, or labels are frozen",
+                lambda seen: bool(review_purposes(seen)),
+            ),
+            ("budget is left", _money),
+        ),
+        "train_model": (
+            ("items are embedded", lambda seen: seen.embedded),
+            ("there are labels", lambda seen: seen.training_items > 0),
+            (
+                "labels are new since the last model, or the final model is due",
+                lambda seen: not seen.model_is_current or not (seen.model or {}).get("final"),
+            ),
+        ),
+        "measure_uncertainty": (
+            ("there is a model", lambda seen: seen.model is not None),
+            ("its scores are missing", lambda seen: not seen.scores_are_current),
+        ),
+        "estimate_quality": (
+            (
+                "the current model is not measured: on gold before, by the audit after the freeze",
+                lambda seen: _measurable(seen),  # noqa: PLW0108 (defined below)
+            ),
+        ),
+        "decide_stop": (
+            ("a model's scores are there", lambda seen: seen.scores_are_current),
+            ("no verdict was given this round", lambda seen: not _judged(seen)),
+            ("labels are not frozen", lambda seen: not seen.frozen),
+        ),
+        "finish": (
+            ("labels are frozen", lambda seen: seen.frozen and seen.scores_are_current),
+            (
+                "the audit's answers are certified",
+                lambda seen: not seen.audited or seen.certificate is not None,
+            ),
+        ),
+    }
+)
+
+
+def legal_tools(seen: Observation) -> list[str]:
+    """Names of the tools whose preconditions all hold, in the order of the table."""
+    return [name for name, facts in PRECONDITIONS.items() if all(fact(seen) for _, fact in facts)]
+
+
+def why_illegal(name: str, seen: Observation) -> str:
+    """The first precondition of a tool that does not hold, in words; empty when it is legal."""
+    for text, fact in PRECONDITIONS.get(name, ()):
+        if not fact(seen):
+            return f"{name} needs: {text}"
+    return "" if name in PRECONDITIONS else f"no tool is called {name!r}"
+
+
+def review_purposes(seen: Observation) -> list[str]:
+    """What a review may be asked for now."""
+    purposes = []
+    if _open(seen) and seen.batch is not None and seen.batch.annotated:
+        purposes.append("train")
+    if not seen.gold_asked and seen.plan["gold"] > 0 and not seen.frozen:
+        purposes.append("gold")
+    if seen.frozen and seen.scores_are_current:
+        purposes.append("audit")
+    return purposes
+
+
+def check_call(name: str, args: Mapping[str, Any], seen: Observation) -> None:
+    """Refuse a call that is not legal now, or would spend more than is left.
+
+    Raises:
+        UserError: which precondition does not hold, or which budget is too small.
+    """
+    reason = why_illegal(name, seen)
+    if reason:
+        raise UserError(f"not legal now: {reason}; legal are {', '.join(legal_tools(seen))}")
+    if name != "request_review":
+        return
+    if args.get("purpose") not in review_purposes(seen):
+        raise UserError(
+            f"a review for {args.get('purpose')!r} is not legal now: "
+            f"legal are {', '.join(review_purposes(seen))}"
+        )
+    left = seen.human_labels_left
+    if left is not None and int(args.get("k", 0)) > left:
+        raise UserError(f"{args.get('k')!r} questions are more than the {left!r} labels left")
+
+
+def _measurable(seen: Observation) -> bool:
+    if not seen.scores_are_current:
+        return False
+    if seen.frozen:
+        done = seen.certificate is not None and seen.certificate["n_audited"] == seen.audited
+        return seen.audited > 0 and not done
+    measured = seen.quality[-1]["model"] if seen.quality else None
+    final = bool((seen.model or {}).get("final"))
+    return seen.gold_items > 0 and not final and measured != (seen.model or {}).get("name")
+
+
+def _judged(seen: Observation) -> bool:
+    return seen.verdict is not None and seen.verdict["round"] == seen.round

@@ -1,0 +1,187 @@
+"""What the policy sees: small JSON of numbers, never a text of the pool.
+
+That no pool text is here is what keeps a text that gives orders from steering the agent.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from ..store.database import Store
+from ..store.pool import Pool
+from ..store.records import HUMAN_KINDS
+from ..store.spec import Settings, TaskSpec
+from ..tools.audit_sample import audited
+from ..tools.budget import budget_left, label_plan
+from ..tools.labels import training_labels, unlabelled_rows
+
+HISTORY = 12
+"""Rounds of history that are shown: keeps the observation small in long runs."""
+
+
+class Batch(BaseModel):
+    """The open batch, if there is one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    round: int
+    size: int
+    strategy: str
+    annotated: bool
+    filtered: bool
+    reviewed: bool
+
+
+class Observation(BaseModel):
+    """The state of the project in numbers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    goal: str
+    labels: list[str]
+    target_accuracy: float | None
+    step: int
+    round: int
+    items: int
+    unlabelled: int
+    embedded: bool
+    human_labels: int
+    human_labels_left: int | None
+    training_labels_left: int
+    usd_left: float | None
+    minutes_left: float | None
+    plan: dict[str, int]
+    labels_by_class: dict[str, int]
+    gold_items: int
+    gold_asked: bool
+    training_items: int
+    batch: Batch | None
+    model: dict[str, Any] | None
+    model_is_current: bool
+    scores: dict[str, Any] | None
+    scores_are_current: bool
+    quality: list[dict[str, Any]]
+    uncertainty: list[float]
+    gains: list[dict[str, Any]]
+    suggestion_agreement: dict[str, int]
+    verdict: dict[str, Any] | None
+    frozen: bool
+    audited: int
+    certificate: dict[str, Any] | None
+    last_result: dict[str, Any] | None
+
+
+def observe(
+    store: Store,
+    pool: Pool,
+    spec: TaskSpec,
+    settings: Settings,
+    *,
+    step: int,
+    last_result: dict[str, Any] | None,
+) -> Observation:
+    """Build the observation from the store; the same store gives the same observation."""
+    items = len(pool.unique_rows)
+    left, plan = budget_left(store, spec.budgets, items), label_plan(spec.budgets, items)
+    trained, model = training_labels(store, final=False), store.artefact("model")
+    scores, frozen = store.artefact("scores"), store.artefact("frozen")
+    gold = store.human_labels(("gold",))
+    current = bool(model and _trained_on(model) == _trainable(store, model))
+    live = bool(frozen and model and frozen["model"] == model["name"] and current)
+    certificate = store.artefact("certificate") if live else None
+    return Observation(
+        goal=spec.goal,
+        labels=spec.label_names,
+        target_accuracy=spec.target_accuracy,
+        step=step,
+        round=int((store.artefact("batch") or {}).get("round", 0)),
+        items=items,
+        unlabelled=len(unlabelled_rows(store, pool)),
+        embedded=store.artefact("vectors") is not None,
+        human_labels=store.totals().human_labels,
+        human_labels_left=left.human_labels,
+        training_labels_left=left.training_labels,
+        usd_left=left.usd,
+        minutes_left=None if left.minutes is None else round(left.minutes, 1),
+        plan={"train": plan.train, "gold": plan.gold, "audit": plan.audit, "batch": plan.batch},
+        labels_by_class=store.label_counts(),
+        gold_items=len(gold),
+        gold_asked=any(review.purpose == "gold" for review in store.reviews()),
+        training_items=len(trained),
+        batch=_batch(store),
+        model=None if model is None else _without(model, ("rows", "folder", "digest")),
+        model_is_current=current,
+        scores=None if scores is None else _without(scores, ("folder", "predicted")),
+        scores_are_current=bool(scores and model and scores["model"] == model["name"]),
+        quality=store.artefact_history("quality")[-HISTORY:],
+        uncertainty=[s["mean_uncertainty"] for s in store.artefact_history("scores")][-HISTORY:],
+        gains=strategy_gains(store)[-HISTORY:],
+        suggestion_agreement=_agreement(store),
+        verdict=store.artefact("stop"),
+        frozen=live,
+        audited=audited(store) if live else 0,
+        certificate=_certificate(certificate, model),
+        last_result=last_result,
+    )
+
+
+def strategy_gains(store: Store) -> list[dict[str, Any]]:
+    """What each round's strategy gained in gold accuracy for the labels it cost."""
+    batches = {batch["round"]: batch["strategy"] for batch in store.artefact_history("batch")}
+    quality = store.artefact_history("quality")
+    return [
+        {
+            "round": after["round"],
+            "strategy": batches.get(after["round"], "none"),
+            "gain": round(after["estimate"] - before["estimate"], 4),
+            "labels": after["human_labels"] - before["human_labels"],
+        }
+        for before, after in pairwise(quality)
+    ]
+
+
+def _trained_on(model: dict[str, Any]) -> set[int]:
+    return set(model["rows"])
+
+
+def _trainable(store: Store, model: dict[str, Any]) -> set[int]:
+    return {int(row) for row in training_labels(store, final=bool(model["final"])).rows}
+
+
+def _batch(store: Store) -> Batch | None:
+    batch = store.artefact("batch")
+    if batch is None:
+        return None
+    notes = store.artefact("suggestions")
+    return Batch(
+        round=batch["round"],
+        size=len(batch["rows"]),
+        strategy=batch["strategy"],
+        annotated=bool(notes and notes["round"] == batch["round"]),
+        filtered=bool(batch.get("filtered")),
+        reviewed="reviewed" in batch,
+    )
+
+
+def _agreement(store: Store) -> dict[str, int]:
+    """How often the person agreed with the suggestion that was shown."""
+    shown = {each.row: each.label for each in store.annotations(purposes=("suggest",))}
+    given = store.annotations(purposes=("train",), kinds=HUMAN_KINDS)
+    compared = [each for each in given if each.row in shown and each.label is not None]
+    agreed = sum(each.label == shown[each.row] for each in compared)
+    return {"agreed": agreed, "of": len(compared)}
+
+
+def _certificate(
+    value: dict[str, Any] | None, model: dict[str, Any] | None
+) -> dict[str, Any] | None:
+    if value is None or model is None or value["model"] != model["name"]:
+        return None
+    return _without(value, ("method", "corrected", "human_share"))
+
+
+def _without(value: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: each for name, each in value.items() if name not in names}

@@ -1,0 +1,203 @@
+"""The written rules: deterministic, no model, a full run from cold start to finish.
+
+It is the default, the fall-back when a chat model fails, and the baseline that a chat model's
+decisions must beat. Each rule is a line of the table below: the first whose tool is legal and
+whose condition holds is taken; a recipe says how samples are chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .legal import budget_spent
+from .observation import Observation
+from .policy import Decision
+from .recipes import Recipe
+
+SPARE = 1.2
+"""Items selected for each question planned: what the filter drops must not leave gaps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One line of the playbook."""
+
+    tool: str
+    when: Callable[[Observation], bool]
+    args: Callable[[Observation], dict[str, Any]]
+    reason: Callable[[Observation], str]
+
+
+class PlaybookPolicy:
+    """Follows the table of rules, with the strategies of a recipe."""
+
+    name = "playbook"
+
+    def __init__(self, recipe: Recipe) -> None:
+        """Choose samples as `recipe` says."""
+        self._rules = (*RULES, _selection(recipe))
+
+    def decide(self, seen: Observation, legal: list[str]) -> Decision:
+        """The first rule that applies (see `Policy.decide`)."""
+        for rule in self._rules:
+            if rule.tool in legal and rule.when(seen):
+                return Decision(
+                    tool=rule.tool, args=rule.args(seen), reason=rule.reason(seen), policy=self.name
+                )
+        raise RuntimeError(f"no rule of the playbook fits; legal are {legal}")
+
+
+def _none(_: Observation) -> dict[str, Any]:
+    return {}
+
+
+def _always(_: Observation) -> bool:
+    return True
+
+
+def _questions(seen: Observation) -> int:
+    return max(1, min(seen.plan["batch"], seen.training_labels_left or 1))
+
+
+def _audit_size(seen: Observation) -> int:
+    left = seen.human_labels_left
+    return max(1, seen.plan["audit"] if left is None else min(seen.plan["audit"], left))
+
+
+def _stopped(seen: Observation) -> bool:
+    return bool(seen.verdict and seen.verdict["stop"]) or seen.training_labels_left <= 0
+
+
+def _judged(seen: Observation) -> bool:
+    return seen.verdict is not None and seen.verdict["round"] == seen.round
+
+
+def _no_more(seen: Observation) -> bool:
+    """Whether no further round can come: stopped, or nothing left to choose or to ask with."""
+    exhausted = seen.unlabelled == 0 or budget_spent(seen)
+    return (_judged(seen) and _stopped(seen)) or exhausted
+
+
+def _final(seen: Observation) -> bool:
+    return bool((seen.model or {}).get("final"))
+
+
+def _may_audit(seen: Observation) -> bool:
+    """Whether to audit: once, and on while the target is likely but not yet certain."""
+    if seen.certificate is None or seen.target_accuracy is None:
+        return seen.audited == 0
+    likely = seen.certificate["estimate"] >= seen.target_accuracy
+    return bool(likely and seen.certificate["delivered_low"] < seen.target_accuracy)
+
+
+def _open_training(seen: Observation) -> bool:
+    return seen.batch is not None and not seen.batch.reviewed and seen.batch.annotated
+
+
+RULES: tuple[Rule, ...] = (
+    Rule("embed_pool", _always, _none, lambda _: "items without a vector cannot be compared"),
+    Rule(
+        "filter_samples",
+        _always,
+        _none,
+        lambda _: "near duplicates would spend a person's time twice on one text",
+    ),
+    Rule(
+        "annotate_samples",
+        _always,
+        _none,
+        lambda seen: (
+            f"round {seen.round} has {seen.batch.size if seen.batch else 0} items "
+            "without a suggestion; a person is faster with one"
+        ),
+    ),
+    Rule(
+        "request_review",
+        _open_training,
+        lambda seen: {"purpose": "train", "k": _questions(seen)},
+        lambda seen: (
+            f"{seen.training_labels_left} training labels are left; this round asks for "
+            f"at most {_questions(seen)}"
+        ),
+    ),
+    Rule(
+        "request_review",
+        lambda seen: not seen.gold_asked and seen.plan["gold"] > 0 and not seen.frozen,
+        lambda seen: {"purpose": "gold", "k": seen.plan["gold"]},
+        lambda seen: (
+            f"{seen.plan['gold']} evenly drawn items calibrate confidence and measure "
+            "progress; they stay out of training"
+        ),
+    ),
+    Rule(
+        "train_model",
+        lambda seen: not seen.model_is_current and not (_judged(seen) and _stopped(seen)),
+        _none,
+        lambda seen: f"{seen.training_items} training items, the last model has not seen all",
+    ),
+    Rule(
+        "measure_uncertainty",
+        _always,
+        lambda _: {"measure": "margin"},
+        lambda _: "the pool is not scored by the current model",
+    ),
+    Rule(
+        "estimate_quality",
+        _always,
+        _none,
+        lambda seen: (
+            "the audit is answered: certify"
+            if seen.frozen
+            else f"{seen.gold_items} gold items can measure the new model"
+        ),
+    ),
+    Rule(
+        "decide_stop",
+        lambda seen: not _final(seen),
+        lambda _: {"rule": "standard"},
+        lambda seen: f"round {seen.round} is measured; is another worth its labels?",
+    ),
+    Rule(
+        "train_model",
+        lambda seen: _no_more(seen) and not (_final(seen) and seen.model_is_current),
+        lambda _: {"final": True},
+        lambda seen: (
+            "no further round: the model to hand over also learns from the gold items"
+            + (f" ({seen.verdict['reason']})" if seen.verdict and seen.verdict["stop"] else "")
+        ),
+    ),
+    Rule(
+        "request_review",
+        lambda seen: seen.frozen and _may_audit(seen),
+        lambda seen: {"purpose": "audit", "k": _audit_size(seen)},
+        lambda seen: (
+            f"the labels are frozen; {_audit_size(seen)} audit items certify them"
+            if seen.certificate is None
+            else f"the target is likely but not certain yet; {_audit_size(seen)} more audit items"
+        ),
+    ),
+    Rule(
+        "finish",
+        _always,
+        _none,
+        lambda seen: (
+            "the labels are certified"
+            if seen.certificate
+            else "no label is left for an audit; the labels are handed over uncertified"
+        ),
+    ),
+)
+
+
+def _selection(recipe: Recipe) -> Rule:
+    return Rule(
+        "select_samples",
+        _always,
+        lambda seen: {
+            "strategy": recipe.warm if seen.scores_are_current else recipe.cold,
+            "k": max(1, round(SPARE * _questions(seen))),
+        },
+        lambda seen: recipe.warm_reason if seen.scores_are_current else recipe.cold_reason,
+    )

@@ -1,0 +1,181 @@
+"""Who answers: the reviewer protocol, the desk that answers go over, and the simulated reviewer.
+
+Every answer is in the store, with its trace event, before the next question is asked: whatever
+happens to the process, nothing is asked twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..graphs.state import ApprovalAnswer
+from ..models.progress import Progress
+from ..store.database import Store
+from ..store.errors import UserError
+from ..store.events import AnswerEvent
+from ..store.pool import Pool, read_gold
+from ..store.records import AnnotatorKind, Answer, Question, ReviewRequest
+from ..store.spec import TaskSpec
+from ..store.trace import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """One review, as a reviewer works on it."""
+
+    store: Store
+    pool: Pool
+    spec: TaskSpec
+    request: ReviewRequest
+    place: Place
+    reviewer: str
+    kind: AnnotatorKind
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels to choose from, in the task spec's order."""
+        return self.spec.label_names
+
+    def text(self, question: Question) -> str:
+        """The text of a question's item."""
+        return self.pool.text(question.row)
+
+    def open_questions(self) -> list[Question]:
+        """Questions without a standing answer, in their order."""
+        standing = self.store.standing_answers(self.request.id)
+        return [each for each in self.request.questions if each.row not in standing]
+
+    def answered(self) -> list[Answer]:
+        """Standing answers, in the order they were given."""
+        standing = self.store.standing_answers(self.request.id)
+        order = {answer.row: n for n, answer in enumerate(self.store.answer_log(self.request.id))}
+        return sorted(standing.values(), key=lambda answer: order[answer.row])
+
+    def answer(self, question: Question, label: str) -> None:
+        """Give a label.
+
+        Raises:
+            UserError: the label is not one of the task's.
+        """
+        if label not in self.labels:
+            raise UserError(f"{label!r} is not a label: use one of {', '.join(self.labels)}")
+        self._record(question.row, "label", label)
+
+    def skip(self, question: Question) -> None:
+        """Give no label: the item stays without a human answer."""
+        self._record(question.row, "skip", None)
+
+    def undo(self) -> Question | None:
+        """Take the last standing answer back and return its question; `None` if there is none."""
+        answered = self.answered()
+        if not answered:
+            return None
+        row = answered[-1].row
+        self._record(row, "undo", None)
+        return next(each for each in self.request.questions if each.row == row)
+
+    def _record(self, row: int, action: Any, label: str | None) -> None:
+        answer = Answer(self.request.id, row, action, label, self.reviewer, self.kind)
+        number = len(self.store.answer_log(self.request.id)) + 1
+        with self.store.transaction(self.place) as writer:
+            writer.answer(answer)
+            writer.event(
+                f"answer:{self.request.id}:{number}",
+                AnswerEvent(
+                    review=self.request.id,
+                    row=row,
+                    item=self.pool.id(row),
+                    action=action,
+                    label=label,
+                    by=self.reviewer,
+                ),
+            )
+
+
+class Reviewer(Protocol):
+    """Answers the questions of a run."""
+
+    @property
+    def name(self) -> str:
+        """How the trace calls this reviewer."""
+
+    @property
+    def kind(self) -> AnnotatorKind:
+        """`human`, or `simulated` for a reviewer that is none."""
+
+    def approve(self, payload: dict[str, Any], spec: TaskSpec) -> ApprovalAnswer | None:
+        """Answer whether a spec or decision may go ahead; `None` pauses the run.
+
+        Args:
+            payload: what the graph asks: `subject`, `allowed`, and for a decision `tool`, `args`,
+                `step`, `reason`.
+            spec: the task spec as it stands.
+        """
+
+    def review(self, desk: Desk) -> bool:
+        """Answer the open questions of a review; `False` pauses the run."""
+
+
+class NobodyReviews:
+    """The reviewer `none`: pauses whenever a person is needed."""
+
+    name = "none"
+    kind: AnnotatorKind = "human"
+
+    def approve(self, payload: dict[str, Any], spec: TaskSpec) -> ApprovalAnswer | None:
+        """Pause."""
+        return None
+
+    def review(self, desk: Desk) -> bool:
+        """Pause, unless every question was answered already."""
+        return not desk.open_questions()
+
+
+class SimulatedReviewer:
+    """Answers with the gold labels, wrong at a given rate: for demonstrations and evals.
+
+    Always called simulated, in the trace and in every export.
+    """
+
+    name = "simulated reviewer"
+    kind: AnnotatorKind = "simulated"
+
+    def __init__(self, folder: Path, *, error_rate: float, seed: int, progress: Progress) -> None:
+        """Read the gold labels of the project in `folder`."""
+        self._gold = read_gold(folder)
+        self._error_rate = error_rate
+        self._seed = seed
+        self._progress = progress
+
+    def approve(self, payload: dict[str, Any], spec: TaskSpec) -> ApprovalAnswer | None:
+        """Approve everything."""
+        return ApprovalAnswer(type="approve", by=self.name)
+
+    def review(self, desk: Desk) -> bool:
+        """Answer every open question."""
+        questions = desk.open_questions()
+        with self._progress.task(f"Reviewing ({desk.request.purpose})", len(questions)) as bar:
+            for question in questions:
+                label = self._label(question.row, desk.labels)
+                if label is None:
+                    desk.skip(question)
+                else:
+                    desk.answer(question, label)
+                bar.advance()
+        return True
+
+    def _label(self, row: int, labels: list[str]) -> str | None:
+        """The gold label, or with the error rate's chance another; the same at every call."""
+        gold = self._gold[row]
+        if gold is None:
+            return None
+        key = hashlib.sha256(f"{self._seed}:{row}".encode()).digest()
+        rng = np.random.default_rng(int.from_bytes(key[:8], "big"))
+        if rng.random() >= self._error_rate:
+            return gold
+        return str(rng.choice([label for label in labels if label != gold]))

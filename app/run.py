@@ -1,0 +1,460 @@
+"""Run a project: the loop between the graph and whoever answers its questions."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..agent.understand import Request, labels_in_goal, limits_in_goal, parse_labels
+from ..models.encoders import Encoder, load_encoder
+from ..models.progress import NoProgress, Progress
+from ..store.errors import UserError
+from ..store.events import RunEvent
+from ..store.records import Totals
+from ..store.spec import Autonomy, Budgets, LabelSpec, Settings
+from ..store.trace import Place
+from .data import gold_names, load
+from .project import WAITING, Project
+from .reviewers import Desk, NobodyReviews, Reviewer, SimulatedReviewer
+
+if TYPE_CHECKING:
+    from ..graphs.context import Context
+    from ..graphs.main import Graph
+
+MIN_ITEMS = 10
+DEFAULT_HUMAN_LABELS = 200
+OnEvent = Callable[[str, dict[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """How a run ended."""
+
+    status: Literal["finished", "paused"]
+    project: Path
+    waiting: dict[str, Any] | None
+    """What a person is asked for, when paused."""
+    certificate: dict[str, Any] | None
+    quality: dict[str, Any] | None
+    totals: Totals
+    files: dict[str, str]
+    """Path of each file handed over, relative to the project, and its SHA-256."""
+    head: str
+    """Hash of the last trace event: keep it to check the trace against later."""
+
+    @property
+    def exit_code(self) -> int:
+        """0 finished, 10 paused for a person."""
+        return 0 if self.status == "finished" else 10
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Everything `run` takes; the command line has the same names."""
+
+    goal: str
+    data: str
+    text_columns: tuple[str, ...] = ()
+    id_column: str | None = None
+    gold_column: str | None = None
+    encoding: str = "utf-8"
+    labels: str | None = None
+    labels_from_gold: bool = False
+    guidelines: str = ""
+    project: Path | None = None
+    llm: str = "none"
+    policy: Literal["playbook", "llm"] = "playbook"
+    learner: Literal["linear", "svm", "bert"] = "linear"
+    encoder: str = "all-MiniLM-L6-v2"
+    human_labels: int | None = DEFAULT_HUMAN_LABELS
+    label_price: float = 0.0
+    price_in: float = 0.0
+    price_out: float = 0.0
+    usd: float | None = None
+    minutes: float | None = None
+    target_accuracy: float | None = None
+    confidence_level: float = 0.95
+    autonomy: Autonomy = "ask-labels"
+    reviewer: Literal["terminal", "simulated", "none"] = "terminal"
+    reviewer_error_rate: float = 0.0
+    recipe: Literal["standard", "uncertainty", "coverage", "random"] = "standard"
+    seed: int = 0
+
+
+def create_project(options: Options) -> Project:
+    """Check everything a user may get wrong, then make the project folder.
+
+    Raises:
+        UserError: one line that names the place and the fix; nothing was written.
+    """
+    _check(options)
+    labels = _labels(options)
+    loaded = load(
+        options.data,
+        text_columns=options.text_columns,
+        id_column=options.id_column,
+        gold_column=options.gold_column,
+        encoding=options.encoding,
+        label_names=[label.name for label in labels] if labels and options.gold_column else None,
+    )
+    if len(loaded.ids) < MIN_ITEMS:
+        raise UserError(
+            f"{options.data!r} has {len(loaded.ids)} items: too few to learn from, at least "
+            f"{MIN_ITEMS} are needed; label them by hand"
+        )
+    stated = limits_in_goal(options.goal)
+    request = Request(
+        goal=options.goal,
+        labels=labels,
+        guidelines=options.guidelines,
+        text_columns=list(loaded.text_columns),
+        target_accuracy=options.target_accuracy or stated.get("target_accuracy"),
+        confidence_level=options.confidence_level,
+        budgets=Budgets(
+            human_labels=options.human_labels,
+            usd=options.usd,
+            minutes=options.minutes or stated.get("minutes"),
+        ),
+        autonomy=options.autonomy,
+    )
+    names = [name for name in Settings.model_fields if name not in ("data", "text_columns")]
+    settings = Settings(
+        data=options.data,
+        text_columns=list(loaded.text_columns),
+        **{name: getattr(options, name) for name in names},
+    )
+    folder = options.project or _free_folder(Path(options.data))
+    return Project.create(folder, loaded, request, settings)
+
+
+def run(
+    goal: str,
+    data: str | Path,
+    *,
+    reviewer: Reviewer | Literal["terminal", "simulated", "none"] = "terminal",
+    encoder: str | Encoder = "all-MiniLM-L6-v2",
+    progress: Progress | None = None,
+    on_event: OnEvent | None = None,
+    chat: Any = None,
+    **options: Any,
+) -> RunResult:
+    """Label a data set: the whole job, from a goal to labels, classifier, certificate and trace.
+
+    Args:
+        goal: what is to be labelled, in plain words.
+        data: a file of texts (see `app.data.load`).
+        reviewer: who answers: a name, or an object with the `Reviewer` protocol.
+        encoder: a name, or an object with the `Encoder` protocol.
+        progress: shows how far long steps are.
+        on_event: called with every decision and result.
+        chat: a LangChain chat model, in place of the one `llm` names.
+        **options: the other fields of `Options`, which are those of the command line.
+
+    Raises:
+        UserError: bad input; nothing was written.
+        OperatorError: the machine is in the way; `resume` goes on.
+    """
+    name = reviewer if isinstance(reviewer, str) else "none"
+    given = Options(
+        goal=goal,
+        data=str(data),
+        reviewer=name,
+        encoder=encoder if isinstance(encoder, str) else encoder.name,
+        **options,
+    )
+    project = create_project(given)
+    return drive(
+        project,
+        reviewer=reviewer if not isinstance(reviewer, str) else None,
+        encoder=encoder if not isinstance(encoder, str) else None,
+        progress=progress,
+        on_event=on_event,
+        chat=chat,
+    )
+
+
+def drive(
+    project: Project,
+    *,
+    reviewer: Reviewer | None = None,
+    encoder: Encoder | None = None,
+    progress: Progress | None = None,
+    on_event: OnEvent | None = None,
+    chat: Any = None,
+) -> RunResult:
+    """Run a project until it is finished or waits for a person; go on where it was.
+
+    Args:
+        project: a project that was made or opened.
+        reviewer: who answers; by default the one of the project's settings.
+        encoder: in place of the one of the settings.
+        progress: shows how far long steps are.
+        on_event: called with every decision and result.
+        chat: in place of the chat model of the settings.
+
+    Raises:
+        UserError: another process runs the project, or task.yaml is not valid.
+        OperatorError: the machine is in the way; call it again afterwards.
+    """
+    bars = progress or NoProgress()
+    with project.locked(), _graph(project) as graph:
+        project.take_edits()
+        answers = reviewer or make_reviewer(project, bars)
+        context = _context(project, bars, encoder, chat, on_event)
+        if not project.finished:
+            _note(project, "resumed" if project.store.has_event("goal") else "started")
+            _loop(project, graph, context, answers)
+        return result_of(project)
+
+
+def make_reviewer(project: Project, progress: Progress, name: str | None = None) -> Reviewer:
+    """The reviewer of a name, by default the one in the project's settings."""
+    settings = project.settings
+    kind = name or settings.reviewer
+    if kind == "simulated":
+        return SimulatedReviewer(
+            project.folder,
+            error_rate=settings.reviewer_error_rate,
+            seed=settings.seed,
+            progress=progress,
+        )
+    if kind == "none":
+        return NobodyReviews()
+    from .terminal import TerminalReviewer
+
+    return TerminalReviewer()
+
+
+def answer_and_keep(project: Project, reviewer: Reviewer) -> bool:
+    """Let a reviewer answer what a paused run waits for, without running it on.
+
+    Returns:
+        Whether everything asked was answered.
+
+    Raises:
+        UserError: another process holds the project.
+    """
+    with project.locked():
+        asked = project.waiting()
+        if asked is None or project.finished:
+            return True
+        answer = _answer(project, reviewer, asked)
+        if answer is not None and asked["kind"] == "approval" and not _kept(project, asked):
+            from ..graphs.nodes import record_approval
+            from ..graphs.state import ApprovalAnswer
+
+            subject = "spec" if asked["subject"] == "spec" else asked["tool"]
+            place = Place(project.run_id, project.step, "app")
+            given = ApprovalAnswer.model_validate(answer)
+            record_approval(project.store, place, asked["key"], subject, given)
+        return answer is not None
+
+
+def result_of(project: Project) -> RunResult:
+    """How the project stands, as `run` returns it."""
+    delivered = project.store.effect("deliver") or {}
+    return RunResult(
+        status="finished" if project.finished else "paused",
+        project=project.folder,
+        waiting=None if project.finished else project.waiting(),
+        certificate=project.store.artefact("certificate"),
+        quality=project.store.artefact("quality"),
+        totals=project.store.totals(),
+        files=dict(delivered.get("files", {})),
+        head=project.store.head(),
+    )
+
+
+def _loop(project: Project, graph: Graph, context: Context, reviewer: Reviewer) -> None:
+    from langgraph.types import Command
+
+    from ..graphs.state import GRAPH_VERSION
+
+    config: Any = {
+        "configurable": {"thread_id": project.run_id},
+        "recursion_limit": 10_000,
+        "metadata": {"graph_version": GRAPH_VERSION},
+    }
+    state = graph.get_state(config)
+    _check_version(state)
+    pending = [each.value for each in state.interrupts]
+    given: Any = None if state.values or state.next else {"run": project.run_id}
+    while True:
+        if pending:
+            project.store.set_meta(WAITING, json.dumps(pending[0]))
+            answer = _answer(project, reviewer, pending[0])
+            if answer is None:
+                _note(project, "paused", json.dumps(pending[0]))
+                return
+            project.store.set_meta(WAITING, "")
+            given = Command(resume=answer)
+        output = graph.invoke(given, config, context=context, durability="sync", version="v2")
+        pending = [each.value for each in output.interrupts]
+        if not pending:
+            _note(project, "finished")
+            return
+
+
+def _answer(project: Project, reviewer: Reviewer, asked: dict[str, Any]) -> dict[str, Any] | None:
+    """The reviewer's answer in the form the graph takes it; `None` to pause."""
+    spec, place = project.spec, Place(project.run_id, project.step, "app")
+    if spec is None:
+        raise RuntimeError("a question was asked before the goal was understood")
+    if asked["kind"] == "review":
+        request = project.store.review(asked["review"])
+        desk = Desk(project.store, project.pool, spec, request, place, reviewer.name, reviewer.kind)
+        started = time.perf_counter()
+        if not reviewer.review(desk) or desk.open_questions():
+            return None
+        seconds = round(time.perf_counter() - started, 1)
+        return {"type": "respond", "review": request.id, "seconds": seconds}
+    recorded = _kept(project, asked)
+    if recorded is not None:
+        return recorded
+    answer = reviewer.approve(asked, spec)
+    if answer is None:
+        return None
+    return answer.model_dump(mode="json")
+
+
+def _kept(project: Project, asked: dict[str, Any]) -> dict[str, Any] | None:
+    """An answer to an approval that was given and kept while the run was paused."""
+    return project.store.effect(asked["key"])
+
+
+def _context(
+    project: Project,
+    progress: Progress,
+    encoder: Encoder | None,
+    chat: Any,
+    on_event: OnEvent | None,
+) -> Context:
+    from ..agent.playbook import PlaybookPolicy
+    from ..agent.policy import Policy
+    from ..agent.recipes import recipe
+    from ..graphs.context import Context
+    from ..models.chat import load_chat_model
+    from ..tools.base import Workbench
+
+    settings = project.settings
+    model = chat if chat is not None else load_chat_model(settings.llm)
+    policy: Policy = PlaybookPolicy(recipe(settings.recipe))
+    if settings.policy == "llm" and model is not None:
+        from ..agent.llm_policy import LLMPolicy
+
+        policy = LLMPolicy(model, settings.llm, PlaybookPolicy(recipe(settings.recipe)))
+
+    def encode() -> Encoder:
+        return encoder if encoder is not None else load_encoder(settings.encoder)
+
+    return Context(
+        store=project.store,
+        pool=project.pool,
+        settings=settings,
+        bench=Workbench(encode, progress),
+        policy=policy,
+        chat=model,
+        on_event=on_event or (lambda _what, _detail: None),
+    )
+
+
+@contextmanager
+def _graph(project: Project) -> Iterator[Graph]:
+    from langgraph.checkpoint.sqlite import SqliteSaver
+
+    from ..graphs.main import build_graph
+
+    # The checkpoints live in the project's database: one file, one order of writes.
+    connection = sqlite3.connect(project.folder / "labelwright.db", check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA busy_timeout=30000")
+        yield build_graph(SqliteSaver(connection))
+    finally:
+        connection.close()
+
+
+def _check_version(state: Any) -> None:
+    from ..graphs.state import GRAPH_VERSION
+
+    written = (state.metadata or {}).get("graph_version", GRAPH_VERSION)
+    if written != GRAPH_VERSION:
+        raise UserError(
+            f"this run was paused by a Labelwright with graph version {written!r}, this one has "
+            f"{GRAPH_VERSION!r}: finish it with the older version"
+        )
+
+
+def _note(project: Project, what: Any, detail: str = "") -> None:
+    place = Place(project.run_id, project.step, "app")
+    event = RunEvent(
+        what=what,
+        version=version("labelwright"),
+        settings=project.settings.model_dump(mode="json"),
+        detail=detail,
+    )
+    with project.store.transaction(place) as writer:
+        writer.event(f"run:{what}:{project.store.head()[:16]}", event)
+
+
+def _check(options: Options) -> None:
+    if not options.goal.strip():
+        raise UserError("the goal is empty: say in plain words what is to be labelled")
+    if options.human_labels == 0:
+        raise UserError(
+            "--human-labels 0: without any human label nothing can be learned or certified; give "
+            "at least 10"
+        )
+    for name in ("usd", "minutes"):
+        amount = getattr(options, name)
+        if amount is not None and amount <= 0:
+            raise UserError(f"--{name} {amount!r} is no budget: give more than 0, or leave it out")
+    if options.target_accuracy is not None and not 0 < options.target_accuracy < 1:
+        raise UserError(
+            f"--target-accuracy {options.target_accuracy!r}: give a share between 0 and 1, "
+            "for example 0.95"
+        )
+    if options.policy == "llm" and options.llm == "none":
+        raise UserError("--policy llm needs a chat model: give one with --llm")
+    if options.usd is not None and not (options.label_price or options.price_in):
+        raise UserError("--usd limits nothing while nothing has a price: give --label-price")
+    if options.reviewer == "simulated" and options.gold_column is None:
+        raise UserError("--reviewer simulated answers from gold labels: give --gold-column")
+    if options.labels_from_gold and options.gold_column is None:
+        raise UserError("--labels-from-gold reads the names from a column: give --gold-column")
+
+
+def _labels(options: Options) -> list[LabelSpec]:
+    if options.labels and options.labels_from_gold:
+        raise UserError("--labels and --labels-from-gold exclude each other: give one")
+    if options.labels:
+        return parse_labels(options.labels)
+    if options.labels_from_gold and options.gold_column:
+        names = gold_names(options.data, options.gold_column, encoding=options.encoding)
+        return parse_labels(",".join(names))
+    try:
+        return labels_in_goal(options.goal)
+    except UserError:
+        if options.llm == "none":
+            raise
+        return []
+
+
+def _free_folder(data: Path) -> Path:
+    stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in data.name.split(".")[0])
+    base = f"labelwright-{stem or 'project'}"
+    taken: Sequence[str] = [path.name for path in Path.cwd().iterdir()]
+    number = 1
+    name = base
+    while name in taken:
+        number += 1
+        name = f"{base}-{number}"
+    return Path(name)

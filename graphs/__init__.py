@@ -1,0 +1,1 @@
+"""How it runs: LangGraph state, nodes, edges."""

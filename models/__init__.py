@@ -1,0 +1,1 @@
+"""What has weights: chat models, encoders, learners."""

@@ -1,0 +1,1 @@
+"""What is remembered: pool, annotations, ledger, trace, artefacts, effects."""

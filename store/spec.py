@@ -1,0 +1,142 @@
+"""The task spec and the run settings: what the person asked for, checked once at the border.
+
+The task spec is written to `task.yaml` in the project folder and may be edited by hand; it is
+validated again whenever it is read. The settings are the technical choices of one run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from .errors import UserError
+
+Autonomy = Literal["ask-all", "ask-labels", "auto"]
+LearnerName = Literal["linear", "svm", "bert"]
+PolicyName = Literal["playbook", "llm"]
+RecipeName = Literal["standard", "uncertainty", "coverage", "random"]
+ReviewerName = Literal["terminal", "simulated", "none"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class LabelSpec(_Strict):
+    """One label and what it means."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    definition: str = ""
+
+    @field_validator("name")
+    @classmethod
+    def _trimmed(cls, name: str) -> str:
+        if name != name.strip() or not name.strip():
+            raise ValueError(f"label {name!r} is empty or has spaces around it: write it without")
+        return name
+
+
+class Budgets(_Strict):
+    """What may be spent; `None` means no limit of that kind."""
+
+    human_labels: Annotated[int, Field(ge=0)] | None = None
+    usd: Annotated[float, Field(ge=0)] | None = None
+    minutes: Annotated[float, Field(gt=0)] | None = None
+
+
+class TaskSpec(_Strict):
+    """What is to be labelled, with which labels, how well, and for how much."""
+
+    version: Literal[1] = 1
+    goal: Annotated[str, Field(min_length=1)]
+    kind: Literal["single_label"] = "single_label"
+    labels: Annotated[list[LabelSpec], Field(min_length=2)]
+    guidelines: str = ""
+    text_columns: Annotated[list[str], Field(min_length=1)]
+    target_accuracy: Annotated[float, Field(gt=0, lt=1)] | None = None
+    confidence_level: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
+    budgets: Budgets = Budgets()
+    autonomy: Autonomy = "ask-labels"
+
+    @model_validator(mode="after")
+    def _labels_differ(self) -> Self:
+        seen: dict[str, str] = {}
+        for label in self.labels:
+            other = seen.setdefault(label.name.casefold(), label.name)
+            if other is not label.name:
+                raise ValueError(f"labels {other!r} and {label.name!r} are the same: remove one")
+        return self
+
+    @property
+    def label_names(self) -> list[str]:
+        """The label names in their order; a label's index everywhere is its place here."""
+        return [label.name for label in self.labels]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the canonical JSON of the spec."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def to_yaml(self) -> str:
+        """The spec as YAML that `from_yaml` reads back to an equal spec."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+    @classmethod
+    def from_yaml(cls, text: str, *, place: str = "the task spec") -> TaskSpec:
+        """Parse and check a spec.
+
+        Raises:
+            UserError: not YAML, an unknown or missing field, a value out of range; the message
+                names the place and the field.
+        """
+        try:
+            data = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise UserError(f"{place} is not valid YAML: {' '.join(str(error).split())}") from None
+        return cls.checked(data, place=place)
+
+    @classmethod
+    def checked(cls, data: Any, *, place: str = "the task spec") -> TaskSpec:
+        """Validate plain data, turning pydantic's report into one line for the user."""
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the whole"
+            message = first["msg"].removeprefix("Value error, ")
+            raise UserError(f"{place}: {where}: {message}") from None
+
+    @classmethod
+    def read(cls, path: Path) -> TaskSpec:
+        """Read a spec from a YAML file (see `from_yaml` for the errors)."""
+        return cls.from_yaml(path.read_text(encoding="utf-8"), place=str(path))
+
+
+class Settings(_Strict):
+    """The technical choices of one run; kept in the project so that `resume` needs none."""
+
+    data: str
+    text_columns: list[str]
+    id_column: str | None = None
+    gold_column: str | None = None
+    encoding: str = "utf-8"
+    learner: LearnerName = "linear"
+    encoder: str = "all-MiniLM-L6-v2"
+    policy: PolicyName = "playbook"
+    llm: str = "none"
+    reviewer: ReviewerName = "terminal"
+    reviewer_error_rate: Annotated[float, Field(ge=0, le=1)] = 0.0
+    label_price: Annotated[float, Field(ge=0)] = 0.0
+    """US dollars that one human label costs."""
+    price_in: Annotated[float, Field(ge=0)] = 0.0
+    """US dollars for a million tokens read by the chat model."""
+    price_out: Annotated[float, Field(ge=0)] = 0.0
+    """US dollars for a million tokens written by the chat model."""
+    recipe: RecipeName = "standard"
+    seed: Annotated[int, Field(ge=0)] = 0

@@ -1,0 +1,1 @@
+"""What the agent can do: train, measure, select, annotate, filter, judge, stop."""

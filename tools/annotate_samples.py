@@ -1,0 +1,127 @@
+"""`annotate_samples`: the embedded annotator's answer for each item of the batch."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from ..store.errors import UserError
+from ..store.records import Annotation, Artefact, Charge
+from .base import Outcome, Tool, ToolArgs, ToolContext
+from .calibration import accept_threshold, fit_temperature
+from .embedded import EmbeddedAnnotator, rationale
+from .labels import gold_labels, training_labels
+
+MIN_GOLD = 8
+DELTA = 0.1
+"""Chance with which the threshold may fail to keep the risk it was chosen for."""
+
+
+class AnnotateArgs(ToolArgs):
+    """How the annotator explains itself."""
+
+    rationales: Annotated[
+        bool, Field(description="name the nearest labelled texts and the decisive words")
+    ] = True
+
+
+class AnnotateSamples(Tool[AnnotateArgs]):
+    """Suggests a label for every item of the open batch."""
+
+    name = "annotate_samples"
+    description = (
+        "Suggest a label with confidence and rationale for each item of the batch. Confidence is "
+        "calibrated on gold items and absent without them; labels that are sure enough for the "
+        "target accuracy are accepted, the others go to a person."
+    )
+    Args = AnnotateArgs
+
+    def run(self, context: ToolContext, args: AnnotateArgs) -> Outcome:
+        """Annotate the batch; see `Tool.run`."""
+        started = time.perf_counter()
+        batch = context.store.artefact("batch")
+        if batch is None:
+            raise UserError("there is no batch to annotate: call select_samples first")
+        rows = np.array(batch["rows"], dtype=np.int64)
+        annotator = _annotator(context)
+        vectors, texts = context.vectors(rows), context.pool.texts(rows)
+        encode = context.bench.encoder.encode if args.rationales else None
+        suggestions = annotator.suggest(vectors, texts, encode)
+        distribution = np.array([each.distribution for each in suggestions], dtype=np.float32)
+        confidence, threshold, origin = _confidence(context, annotator, distribution)
+        ids = dict(zip(rows.tolist(), context.pool.ids(rows), strict=True))
+        names = context.spec.label_names
+        annotations = [
+            Annotation(
+                row=int(row),
+                item=ids[int(row)],
+                kind="embedded",
+                annotator=f"embedded:{context.bench.encoder.name}",
+                version=context.bench.encoder.digest,
+                purpose="suggest",
+                label=names[each.label],
+                confidence=None if confidence is None else round(float(confidence[place]), 6),
+                distribution=tuple(round(float(p), 6) for p in each.distribution),
+                rationale=rationale(each, names, context.pool.text, context.pool.id),
+                round=context.round,
+            )
+            for place, (row, each) in enumerate(zip(rows, suggestions, strict=True))
+        ]
+        value = {
+            "round": batch["round"],
+            "step": context.step,
+            "threshold": threshold,
+            "calibrated_on": origin,
+        }
+        return Outcome(
+            result={
+                "annotated": len(rows),
+                "confidence": "absent" if confidence is None else "calibrated",
+                "mean_confidence": None
+                if confidence is None
+                else round(float(confidence.mean()), 4),
+                "accept_above": threshold,
+                "calibrated_on": origin,
+            },
+            annotations=tuple(annotations),
+            charges=(Charge("seconds", time.perf_counter() - started, self.name),),
+            artefacts=(Artefact("suggestions", value),),
+        )
+
+
+def _annotator(context: ToolContext) -> EmbeddedAnnotator:
+    labelled = training_labels(context.store, final=False)
+    return EmbeddedAnnotator(
+        label_vectors=context.bench.encoder.encode(context.label_texts),
+        labelled_vectors=context.vectors(labelled.rows),
+        labelled_labels=context.label_index(labelled.labels),
+        labelled_rows=labelled.rows,
+    )
+
+
+def _confidence(
+    context: ToolContext, annotator: EmbeddedAnnotator, distribution: NDArray[np.float32]
+) -> tuple[NDArray[np.float32] | None, float | None, str]:
+    """Calibrated confidence of each answer, and the confidence above which none need be asked."""
+    gold = gold_labels(context.store)
+    if len(gold) < MIN_GOLD:
+        return None, None, f"nothing: {len(gold)} gold items, at least {MIN_GOLD} are needed"
+    truth = context.label_index(gold.labels)
+    raw = annotator.distribution(context.vectors(gold.rows))
+    calibrator = fit_temperature(raw, truth)
+    threshold = None
+    if context.spec.target_accuracy is not None:
+        on_gold = calibrator.apply(raw)
+        found = accept_threshold(
+            on_gold.max(axis=1),
+            on_gold.argmax(axis=1) == truth,
+            risk=1 - context.spec.target_accuracy,
+            delta=DELTA,
+        )
+        threshold = None if found is None else float(found.value)
+    confidence = calibrator.apply(distribution).max(axis=1)
+    return confidence, threshold, f"{len(gold)} gold items"

@@ -1,0 +1,146 @@
+"""What a tool is: typed arguments in, an `Outcome` out, nothing written by itself.
+
+A tool only computes. What it wants remembered is in its outcome, and the graph's `act` node
+writes that in one transaction with the record that the call happened; that is what makes every
+effect happen exactly once. Large files a tool makes (a model, probabilities) are written under
+a name that the call determines, before the transaction, and made again if it never came.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from ..models.encoders import Encoder
+from ..models.learners import Learner
+from ..models.progress import NoProgress, Progress
+from ..store.database import Store
+from ..store.events import MetricEvent
+from ..store.pool import Pool
+from ..store.records import Annotation, Artefact, Charge, ReviewRequest
+from ..store.spec import Settings, TaskSpec
+from ..store.vectors import Vectors
+
+
+class ToolArgs(BaseModel):
+    """Base of every tool's arguments; unknown ones are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a tool call came to."""
+
+    result: dict[str, Any]
+    """Small JSON for the policy: numbers and counts, never pool text."""
+    annotations: tuple[Annotation, ...] = ()
+    charges: tuple[Charge, ...] = ()
+    artefacts: tuple[Artefact, ...] = ()
+    metrics: tuple[MetricEvent, ...] = ()
+    review: ReviewRequest | None = None
+
+
+@dataclass(slots=True)
+class Workbench:
+    """What is loaded once in a process and used by many calls; holds no state of the run."""
+
+    load_encoder: Callable[[], Encoder]
+    progress: Progress = field(default_factory=NoProgress)
+    _encoder: Encoder | None = None
+    _learners: dict[str, Learner] = field(default_factory=dict)
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder of this run, loaded at its first use."""
+        if self._encoder is None:
+            self._encoder = self.load_encoder()
+        return self._encoder
+
+    def learner(self, key: str, load: Callable[[], Learner]) -> Learner:
+        """A fitted learner by its model's name, loaded at its first use."""
+        if key not in self._learners:
+            self._learners = {key: load()}
+        return self._learners[key]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolContext:
+    """What a tool may look at: everything of the project but the gold labels."""
+
+    store: Store
+    pool: Pool
+    spec: TaskSpec
+    settings: Settings
+    bench: Workbench
+    step: int
+
+    @property
+    def call(self) -> str:
+        """The name of this call: the same step is the same call, however often it is tried."""
+        return f"step-{self.step:04d}"
+
+    @property
+    def seed(self) -> int:
+        """A seed for this call, the same whenever it is tried again."""
+        text = f"{self.settings.seed}:{self.call}".encode()
+        return int.from_bytes(hashlib.sha256(text).digest()[:4], "big")
+
+    @property
+    def round(self) -> int:
+        """The number of the current round, from 1; 0 before the first batch."""
+        batch = self.store.artefact("batch")
+        return int(batch["round"]) if batch else 0
+
+    def folder(self, name: str) -> Path:
+        """A folder of the project, made if it is missing."""
+        target = self.store.folder / name
+        target.mkdir(parents=True, exist_ok=True)
+        return target
+
+    def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(len(rows), dim) unit vectors of the given rows; they must have been embedded."""
+        encoder = self.bench.encoder
+        return Vectors(self.store.folder, encoder.digest, len(self.pool), encoder.dim).get(rows)
+
+    def label_index(self, labels: list[str]) -> NDArray[np.int64]:
+        """Indices of label names in the task spec's order."""
+        place = {name: index for index, name in enumerate(self.spec.label_names)}
+        return np.array([place[label] for label in labels], dtype=np.int64)
+
+    @property
+    def label_texts(self) -> list[str]:
+        """What each label means, in words: its name and its definition."""
+        return [
+            f"{label.name.replace('_', ' ')}: {label.definition}"
+            if label.definition
+            else label.name.replace("_", " ")
+            for label in self.spec.labels
+        ]
+
+
+ArgsT = TypeVar("ArgsT", bound=ToolArgs)
+
+
+class Tool(ABC, Generic[ArgsT]):
+    """One thing the agent can do. Add one: subclass it in a file of its own and register it."""
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+    Args: type[ArgsT]
+
+    @abstractmethod
+    def run(self, context: ToolContext, args: ArgsT) -> Outcome:
+        """Compute; write nothing but files under names that `context.call` determines.
+
+        Raises:
+            UserError: the arguments do not fit what there is; the policy sees the message.
+        """

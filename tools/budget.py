@@ -1,0 +1,74 @@
+"""How a budget of human labels is divided: what trains, what calibrates, what certifies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..store.database import Store
+from ..store.spec import Budgets
+
+GOLD_SHARE, GOLD_LEAST, GOLD_MOST = 0.15, 10, 60
+AUDIT_SHARE, AUDIT_LEAST, AUDIT_MOST = 0.25, 10, 300
+ROUNDS = 5
+SMALL = 40
+"""Below this many labels nothing is spared for gold: all but the audit trains."""
+UNLIMITED = 500
+"""What a run without a limit plans with; it may ask on when the target is not reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelPlan:
+    """Human labels by purpose; `rounds` batches of `batch` items spend the training part."""
+
+    train: int
+    gold: int
+    audit: int
+    rounds: int
+    batch: int
+
+    @property
+    def total(self) -> int:
+        """All human labels planned."""
+        return self.train + self.gold + self.audit
+
+
+def label_plan(budgets: Budgets, items: int) -> LabelPlan:
+    """Divide the human labels of a budget.
+
+    Args:
+        budgets: what may be spent.
+        items: unique items of the pool; no more can be asked about.
+    """
+    total = min(items, UNLIMITED if budgets.human_labels is None else budgets.human_labels)
+    audit = min(AUDIT_MOST, max(AUDIT_LEAST, round(total * AUDIT_SHARE)), total // 2)
+    gold = min(GOLD_MOST, max(GOLD_LEAST, round(total * GOLD_SHARE))) if total >= SMALL else 0
+    train = total - audit - gold
+    rounds = max(1, min(ROUNDS, train // 10))
+    return LabelPlan(train, gold, audit, rounds, max(1, -(-train // rounds)))
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetLeft:
+    """What may still be spent; `None` means no limit of that kind."""
+
+    human_labels: int | None
+    training_labels: int
+    usd: float | None
+    minutes: float | None
+
+
+def budget_left(store: Store, budgets: Budgets, items: int) -> BudgetLeft:
+    """Budgets less what the ledger says was spent.
+
+    `training_labels` keeps back what the plan sets aside for gold and audit items that have not
+    been asked yet; it is never below 0.
+    """
+    spent, plan = store.totals(), label_plan(budgets, items)
+    trained = len(store.human_labels(("train",)))
+    limit = budgets.human_labels
+    return BudgetLeft(
+        human_labels=None if limit is None else max(0, limit - spent.human_labels),
+        training_labels=max(0, plan.train - trained),
+        usd=None if budgets.usd is None else max(0.0, budgets.usd - spent.usd),
+        minutes=None if budgets.minutes is None else max(0.0, budgets.minutes - spent.seconds / 60),
+    )

@@ -1,0 +1,91 @@
+"""Exact duplicates: texts that differ only in case, width, spacing or punctuation.
+
+Whole pools go through this, so the work is done on many texts joined into one string, by the
+compiled string functions, and gives exactly what each text alone would give.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Texts joined at once: bounds the memory, and one emoji makes a joined string four bytes wide.
+_BATCH = 4096
+
+
+def normalise(text: str) -> str:
+    """The key under which texts count as the same.
+
+    Unicode compatibility form (NFKC) and case folding as in Unicode's caseless matching; invisible
+    format characters dropped; punctuation, spaces and control characters become one space, none
+    at the ends. Symbols (`+`, `€`, emoji) and combining marks stay, as they change meaning. A text
+    of punctuation alone keeps it.
+
+    Returns:
+        The key; `normalise(normalise(t)) == normalise(t)`.
+    """
+    return normalised([text])[0]
+
+
+def normalised(texts: Sequence[str]) -> list[str]:
+    """`normalise` of every text, a second for 100,000 short ones."""
+    keys: list[str] = []
+    for top in range(0, len(texts), _BATCH):
+        keys.extend(_batch(texts[top : top + _BATCH]))
+    return keys
+
+
+def duplicate_groups(texts: Sequence[str]) -> NDArray[np.int64]:
+    """For each text, the row of the first one with the same key (see `normalise`).
+
+    Args:
+        texts: n texts.
+
+    Returns:
+        Shape (n,): `groups[i] <= i`, and `groups[i] == i` for the first of each group.
+    """
+    # One dictionary look-up a text, 0.04 s for 100,000: handing the keys to compiled code takes
+    # longer than that.
+    first: dict[str, int] = {}
+    rows = [first.setdefault(key, row) for row, key in enumerate(normalised(texts))]
+    return np.array(rows, dtype=np.int64)
+
+
+def _batch(texts: Sequence[str]) -> list[str]:
+    # A line feed stands between texts: it takes no part in folding, composition or reordering.
+    joined = "\n".join(texts)
+    if joined.count("\n") >= len(texts):
+        joined = "\n".join([text.replace("\n", " ") for text in texts])
+    folded = _fold(joined)
+    keys = [key.strip(" ") for key in _spaced(folded).split("\n")]
+    if "" in keys:
+        spaced = [" ".join(text.split()) for text in folded.split("\n")]
+        keys = [key or other for key, other in zip(keys, spaced, strict=True)]
+    return keys
+
+
+def _fold(text: str) -> str:
+    """Caseless compatibility form (Unicode standard, section 3.13, D146) without format marks."""
+    for _ in range(2):
+        text = unicodedata.normalize("NFKC", text).casefold()
+    text = unicodedata.normalize("NFKC", text)
+    for char in set(text):
+        if unicodedata.category(char) == "Cf":
+            text = text.replace(char, "")
+    return text
+
+
+def _spaced(text: str) -> str:
+    """Runs of punctuation, spaces and control characters as one space; line feeds as they are."""
+    # Few different characters occur, and replacing one everywhere runs at the speed of memory: a
+    # regular expression over their class takes fifty times as long.
+    for char in set(text) - {"\n", " "}:
+        category = unicodedata.category(char)
+        if category[0] in "PZ" or category == "Cc":
+            text = text.replace(char, " ")
+    while "  " in text:
+        text = text.replace("  ", " ")
+    return text

@@ -1,0 +1,129 @@
+"""`measure_uncertainty`: score the whole pool with the current model, once."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from ..store.errors import UserError
+from ..store.files import replacing
+from ..store.records import Artefact, Charge
+from .base import Outcome, Tool, ToolArgs, ToolContext
+from .calibration import Temperature
+from .certificate import labels_digest
+from .labels import human_labels
+from .scores import Scores, scores_at, write_scores
+from .stopping import cohen_kappa
+from .train_model import current_learner, inputs_of
+from .uncertainty import MEASURES
+
+CHUNK = 20_000
+"""Rows scored at a time: bounds the memory that texts and vectors take."""
+
+
+class MeasureArgs(ToolArgs):
+    """Which uncertainty to report."""
+
+    measure: Annotated[
+        Literal["least_confidence", "margin", "entropy"], Field(description="how to measure it")
+    ] = "margin"
+
+
+class MeasureUncertainty(Tool[MeasureArgs]):
+    """Computes the class probabilities that selection, stopping and the report reuse."""
+
+    name = "measure_uncertainty"
+    description = "Score all pool items with the current model and report how uncertain it is."
+    Args = MeasureArgs
+
+    def run(self, context: ToolContext, args: MeasureArgs) -> Outcome:
+        """Score the unique rows; with a final model also freeze its labels; see `Tool.run`."""
+        started = time.perf_counter()
+        model = context.store.artefact("model")
+        if model is None:
+            raise UserError("there is no model to measure with: call train_model first")
+        scores = self._score(context, model)
+        uncertainty = MEASURES[args.measure](np.asarray(scores.probabilities))
+        value = {
+            "model": model["name"],
+            "folder": model["folder"],
+            "round": model["round"],
+            "measure": args.measure,
+            "mean_uncertainty": round(float(uncertainty.mean()), 6),
+            "kappa": _agreement(context, scores),
+            "predicted": _counts(context, scores),
+        }
+        artefacts = [Artefact("scores", value)]
+        if model["final"]:
+            artefacts.append(_freeze(context, model, scores))
+        return Outcome(
+            result={
+                "scored": len(scores.rows),
+                "measure": args.measure,
+                "mean_uncertainty": value["mean_uncertainty"],
+                "agreement_with_last_model": value["kappa"],
+                "predicted": value["predicted"],
+                "labels_frozen": bool(model["final"]),
+            },
+            charges=(Charge("seconds", time.perf_counter() - started, self.name),),
+            artefacts=tuple(artefacts),
+        )
+
+    def _score(self, context: ToolContext, model: dict[str, Any]) -> Scores:
+        learner = current_learner(context, model)
+        rows = context.pool.unique_rows
+        probabilities = np.empty((len(rows), len(context.spec.labels)), dtype=np.float32)
+        with context.bench.progress.task("Scoring the pool", total=len(rows)) as bar:
+            for start in range(0, len(rows), CHUNK):
+                part = rows[start : start + CHUNK]
+                probabilities[start : start + len(part)] = learner.predict_proba(
+                    inputs_of(context, part)
+                )
+                bar.advance(len(part))
+        if model["temperature"] is not None:
+            calibrator = Temperature(float(model["temperature"]), int(model["gold"]))
+            probabilities = calibrator.apply(probabilities)
+        write_scores(context.store.folder / model["folder"], rows, probabilities)
+        return Scores(rows, probabilities, model["name"])
+
+
+def _agreement(context: ToolContext, scores: Scores) -> float | None:
+    """Cohen's kappa of the predicted labels with those of the model before."""
+    previous = context.store.artefact("scores")
+    if previous is None:
+        return None
+    before = scores_at(context.store, previous).labels()
+    return round(float(cohen_kappa(before, scores.labels(), len(context.spec.labels))), 6)
+
+
+def _counts(context: ToolContext, scores: Scores) -> dict[str, int]:
+    names = context.spec.label_names
+    counts = np.bincount(scores.labels(), minlength=len(names))
+    return {name: int(count) for name, count in zip(names, counts, strict=True)}
+
+
+def _freeze(context: ToolContext, model: dict[str, Any], scores: Scores) -> Artefact:
+    """Fix the labels that will be certified: every row no person has labelled, and its doubt."""
+    known = human_labels(context.store).rows
+    machine = ~np.isin(scores.rows, known)
+    rows, labels = scores.rows[machine], scores.labels()[machine]
+    confidence = np.asarray(scores.probabilities)[machine].max(axis=1)
+    folder = context.store.folder / model["folder"]
+    doubt = (1 - confidence).astype(np.float64)
+    with replacing(folder / "frozen.npz") as path, path.open("wb") as file:
+        np.savez(file, rows=rows, labels=labels, doubt=doubt)
+    attempt = len(context.store.artefact_history("frozen")) + 1
+    value = {
+        "model": model["name"],
+        "folder": model["folder"],
+        "machine_rows": len(rows),
+        "digest": labels_digest(rows, labels),
+        "trained_on": model["rows"],
+        "calibrated": model["temperature"] is not None,
+        "attempt": attempt,
+    }
+    return Artefact("frozen", value)
+

@@ -1,0 +1,129 @@
+"""`request_review`: put a batch of questions before the person."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from ..store.errors import UserError
+from ..store.records import Annotation, Artefact, Question, ReviewRequest
+from .audit_sample import audited, frozen_audit
+from .base import Outcome, Tool, ToolArgs, ToolContext
+from .labels import open_audit_prefix, unlabelled_rows
+
+ALTERNATIVES = 3
+
+
+class ReviewArgs(ToolArgs):
+    """What the questions are for, and how many there may be."""
+
+    purpose: Annotated[
+        Literal["train", "gold", "audit"],
+        Field(
+            description="train: the batch; gold: random items to calibrate and measure with; "
+            "audit: items that certify the frozen labels"
+        ),
+    ]
+    k: Annotated[int, Field(ge=1, le=1000, description="how many questions at most")]
+
+
+class RequestReview(Tool[ReviewArgs]):
+    """Opens a review; the graph then waits for its answers."""
+
+    name = "request_review"
+    description = (
+        "Ask the person: purpose=train for the low-confidence items of the batch, gold for "
+        "randomly drawn items that calibrate and measure, audit for the certificate of the "
+        "frozen labels."
+    )
+    Args = ReviewArgs
+
+    def run(self, context: ToolContext, args: ReviewArgs) -> Outcome:
+        """Write the questions; see `Tool.run`."""
+        limit = context.spec.budgets.human_labels
+        left = None if limit is None else limit - context.store.totals().human_labels
+        if left is not None and args.k > left:
+            raise UserError(f"{args.k!r} questions but only {left!r} human labels are left")
+        if args.purpose == "train":
+            return self._batch(context, args.k)
+        rows = (
+            _gold_rows(context, args.k) if args.purpose == "gold" else _audit_rows(context, args.k)
+        )
+        name = open_audit_prefix(context.store) if args.purpose == "audit" else "gold"
+        # No suggestion is shown: an answer that leans on the machine cannot judge it.
+        questions = tuple(Question(row=int(row)) for row in rows)
+        request = ReviewRequest(f"{name}-{context.call}", args.purpose, questions, context.round)
+        return Outcome(
+            result={"questions": len(questions), "purpose": args.purpose}, review=request
+        )
+
+    def _batch(self, context: ToolContext, k: int) -> Outcome:
+        batch = context.store.artefact("batch")
+        notes = context.store.artefact("suggestions")
+        if batch is None or notes is None or notes["round"] != batch["round"]:
+            raise UserError("the batch has no suggestions yet: call annotate_samples first")
+        found = context.store.annotations(purposes=("suggest",))
+        latest = {each.row: each for each in found if each.round == batch["round"]}
+        threshold = notes["threshold"]
+        accepted: list[Annotation] = []
+        questions: list[Question] = []
+        for row in batch["rows"]:
+            note = latest[row]
+            if (
+                threshold is not None
+                and note.confidence is not None
+                and note.confidence >= threshold
+            ):
+                accepted.append(_accept(note))
+            elif len(questions) < k:
+                questions.append(_question(note, context.spec.label_names))
+        request = ReviewRequest(f"train-{context.call}", "train", tuple(questions), context.round)
+        return Outcome(
+            result={
+                "questions": len(questions),
+                "purpose": "train",
+                "accepted_without_asking": len(accepted),
+                "not_asked": len(batch["rows"]) - len(accepted) - len(questions),
+            },
+            annotations=tuple(accepted),
+            artefacts=(Artefact("batch", {**batch, "reviewed": request.id}),),
+            review=request if questions else None,
+        )
+
+
+def _gold_rows(context: ToolContext, k: int) -> Any:
+    """`k` items drawn evenly from those that nobody was asked about."""
+    batch = context.store.artefact("batch") or {"rows": []}
+    rows = unlabelled_rows(context.store, context.pool)
+    rows = rows[~np.isin(rows, np.array(batch["rows"], dtype=np.int64))]
+    rng = np.random.default_rng(context.seed)
+    return np.sort(rng.choice(rows, size=min(k, len(rows)), replace=False))
+
+
+def _audit_rows(context: ToolContext, k: int) -> Any:
+    """The next `k` items of the audit's fixed order."""
+    before = audited(context.store)
+    rows = frozen_audit(context.store, context.pool, before + k).rows[before:]
+    if not len(rows):
+        raise UserError("every machine label has been audited: call estimate_quality")
+    return rows
+
+
+def _accept(note: Annotation) -> Annotation:
+    fields = note.as_record()
+    fields["distribution"] = note.distribution
+    return Annotation(**{**fields, "purpose": "accept"})
+
+
+def _question(note: Annotation, names: list[str]) -> Question:
+    distribution = note.distribution or ()
+    best = sorted(range(len(distribution)), key=lambda place: -distribution[place])
+    return Question(
+        row=note.row,
+        suggestion=note.label,
+        confidence=note.confidence,
+        rationale=note.rationale,
+        alternatives=tuple(names[place] for place in best[1 : ALTERNATIVES + 1]),
+    )

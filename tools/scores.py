@@ -1,0 +1,54 @@
+"""The pool's class probabilities: computed once for each model, read by everything else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..store.database import Store
+from ..store.files import replacing
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Calibrated probabilities of the unique rows, memory-mapped."""
+
+    rows: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+    model: str
+
+    def of(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(len(rows), C) probabilities of some of the scored rows."""
+        found: NDArray[np.float32] = self.probabilities[np.searchsorted(self.rows, rows)]
+        return found
+
+    def labels(self) -> NDArray[np.int64]:
+        """(n,) index of the most probable label of each scored row."""
+        best: NDArray[np.int64] = np.argmax(self.probabilities, axis=1).astype(np.int64)
+        return best
+
+
+def write_scores(folder: Path, rows: NDArray[np.int64], probabilities: NDArray[np.float32]) -> None:
+    """Write rows and probabilities into a model's folder, each file whole or not at all."""
+    for name, array in (("rows.npy", rows), ("probabilities.npy", probabilities)):
+        with replacing(folder / name) as path, path.open("wb") as file:
+            np.save(file, array)
+
+
+def read_scores(store: Store) -> Scores | None:
+    """The scores of the current model, or `None` when they were not computed yet."""
+    scores = store.artefact("scores")
+    return None if scores is None else scores_at(store, scores)
+
+
+def scores_at(store: Store, artefact: dict[str, object]) -> Scores:
+    """The scores that a `scores` artefact points to."""
+    folder = store.folder / str(artefact["folder"])
+    return Scores(
+        rows=np.load(folder / "rows.npy", mmap_mode="r"),
+        probabilities=np.load(folder / "probabilities.npy", mmap_mode="r"),
+        model=str(artefact["model"]),
+    )

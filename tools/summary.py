@@ -1,0 +1,300 @@
+"""What a project came to, in numbers: the facts that the report and the cards are written from.
+
+Everything here is read from the store; nothing is computed that a tool did not record, except
+counts. Each number says what it was counted over.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..store.database import Store
+from ..store.pool import Pool
+from ..store.records import HUMAN_KINDS, Annotation
+from ..store.spec import TaskSpec
+from .labels import open_audit_prefix
+from .scores import scores_at
+
+PURPOSES = ("train", "gold", "audit")
+LEAST_COMPARED = 10
+"""Below this many audit items a confusion matrix is drawn from the gold items instead."""
+
+SOURCE_WORDS = {
+    "human": "given by a person",
+    "simulated": "given by the simulated reviewer (gold labels stand in for a person)",
+    "learner": "by the trained classifier",
+    "embedded": "by the embedded annotator, accepted without asking",
+    "llm": "by a language model",
+    "generated": "of generated text",
+    "replayed": "from recorded answers",
+}
+
+# Control characters but tab and line feed, and the marks that turn the direction of text around.
+_HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCount:
+    """How many delivered labels come from one source: items, and different texts among them."""
+
+    source: str
+    words: str
+    items: int
+    texts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Labels of a machine against those of a person, on the same items.
+
+    `counts[i, j]` items that the person gave label i have the machine label j.
+    """
+
+    counts: NDArray[np.int64]
+    n: int
+    skipped: int
+    origin: str
+    """Which items these are and how they were drawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The facts of one project as they stand."""
+
+    items: int
+    unique: int
+    labelled: int
+    """Items that have a label, copies counted."""
+    balance: tuple[tuple[str, int], ...]
+    """Label and number of delivered items that have it, in the task spec's order."""
+    sources: tuple[SourceCount, ...]
+    human: str
+    """Who answered: `a person`, `a simulated reviewer`, both, or `nobody`."""
+    simulated: bool
+    human_labels: int
+    skipped: int
+    asked: dict[int, dict[str, int]]
+    """Round → purpose → human labels."""
+    usd: float
+    tokens: int
+    seconds: float
+    certificate: dict[str, Any] | None
+    """The certificate of the labels as they are frozen now; none of labels given up since."""
+    model: dict[str, Any] | None
+    quality: tuple[dict[str, Any], ...]
+    compared: Compared | None
+    head: str
+
+    @property
+    def copies(self) -> int:
+        """Items that repeat the text of another."""
+        return self.items - self.unique
+
+    @property
+    def asked_by_purpose(self) -> dict[str, int]:
+        """Human labels for each purpose, all rounds together."""
+        return {
+            purpose: sum(counts.get(purpose, 0) for counts in self.asked.values())
+            for purpose in PURPOSES
+        }
+
+    @property
+    def last_quality(self) -> dict[str, Any] | None:
+        """The newest measurement on gold items."""
+        return self.quality[-1] if self.quality else None
+
+
+def summarise(store: Store, pool: Pool, spec: TaskSpec) -> Summary:
+    """Collect the facts of a project that has a pool and a task spec; nothing is written."""
+    human = store.annotations(kinds=HUMAN_KINDS)
+    kinds = {each.kind for each in human}
+    totals = store.totals()
+    balance, sources, labelled = _delivered(store, pool, spec, human)
+    return Summary(
+        items=len(pool),
+        unique=_unique(store, pool),
+        labelled=labelled,
+        balance=balance,
+        sources=sources,
+        human=_who(kinds),
+        simulated="simulated" in kinds,
+        human_labels=totals.human_labels,
+        skipped=sum(each.label is None for each in human),
+        asked=_asked(human),
+        usd=totals.usd,
+        tokens=totals.tokens,
+        seconds=totals.seconds,
+        certificate=live_certificate(store),
+        model=store.artefact("model"),
+        quality=tuple(store.artefact_history("quality")),
+        compared=compare_with_people(store, spec),
+        head=store.head(),
+    )
+
+
+def live_certificate(store: Store) -> dict[str, Any] | None:
+    """The certificate of the currently frozen labels; `None` if those were never certified."""
+    certificate, frozen = store.artefact("certificate"), store.artefact("frozen")
+    if certificate is None or frozen is None or certificate["model"] != frozen["model"]:
+        return None
+    return certificate
+
+
+def compare_with_people(store: Store, spec: TaskSpec) -> Compared | None:
+    """Frozen labels against the audit's answers; gold items where too few were audited.
+
+    Returns:
+        `None` when neither audit nor measured gold items exist.
+    """
+    found = _compare_audit(store, spec)
+    if found is not None and found.n >= LEAST_COMPARED:
+        return found
+    return _compare_gold(store, spec) or found
+
+
+def confusions(compared: Compared, names: Sequence[str], limit: int) -> list[tuple[str, str, int]]:
+    """The most frequent disagreements: the person's label, the machine's label, how often."""
+    counts = compared.counts.copy()
+    np.fill_diagonal(counts, 0)
+    order = np.argsort(-counts, axis=None, kind="stable")[:limit]
+    places = [divmod(int(place), len(names)) for place in order]
+    return [(names[i], names[j], int(counts[i, j])) for i, j in places if counts[i, j]]
+
+
+def percent(share: float) -> str:
+    """A share as a percentage with one decimal, and never rounded up to a whole 100%."""
+    if 0.9995 <= share < 1:
+        return "over 99.9%"
+    return f"{100 * share:.1f}%".replace("100.0%", "100%")
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: `12.3 s`, `4 min 05 s`, `2 h 03 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def inert(text: str, limit: int = 0) -> str:
+    """A text of unknown origin without what could act on a terminal or hide what it says.
+
+    Control characters (tab and line feed stay) and marks of direction become U+FFFD.
+
+    Args:
+        text: any text.
+        limit: characters to keep, then an ellipsis; 0 keeps all.
+    """
+    cut = text[:limit] + "…" if limit and len(text) > limit else text
+    return _HIDDEN.sub("\ufffd", cut)
+
+
+def _unique(store: Store, pool: Pool) -> int:
+    return len(pool.unique_rows) if store.artefact("pool") else len(pool)
+
+
+def _who(kinds: set[Any]) -> str:
+    names = {"human": "a person", "simulated": "a simulated reviewer"}
+    return " and ".join(names[kind] for kind in sorted(kinds)) or "nobody"
+
+
+def _asked(human: list[Annotation]) -> dict[int, dict[str, int]]:
+    asked: dict[int, dict[str, int]] = {}
+    for each in human:
+        if each.label is not None:
+            counts = asked.setdefault(each.round, {})
+            counts[each.purpose] = counts.get(each.purpose, 0) + 1
+    return dict(sorted(asked.items()))
+
+
+def _delivered(
+    store: Store, pool: Pool, spec: TaskSpec, human: list[Annotation]
+) -> tuple[tuple[tuple[str, int], ...], tuple[SourceCount, ...], int]:
+    """Counts of the delivered labels: a person's answer stands above a model's."""
+    names = {name: place for place, name in enumerate(spec.label_names)}
+    kinds = list(SOURCE_WORDS)
+    kind_place = {kind: place for place, kind in enumerate(kinds)}
+    labels = np.full(len(pool), -1, dtype=np.int64)
+    sources = np.full(len(pool), -1, dtype=np.int64)
+    known = [a for a in [*store.annotations(purposes=("final",)), *human] if a.label in names]
+    rows = np.fromiter((a.row for a in known), np.int64, len(known))
+    labels[rows] = np.fromiter((names[str(a.label)] for a in known), np.int64, len(known))
+    sources[rows] = np.fromiter((kind_place[a.kind] for a in known), np.int64, len(known))
+    own = labels >= 0
+    if store.artefact("pool"):
+        groups = np.asarray(pool.groups)
+        first = groups == np.arange(len(pool))
+        labels = np.where(first, labels, labels[groups])
+        sources = np.where(first, sources, sources[groups])
+        own &= first
+    items = np.bincount(sources[sources >= 0], minlength=len(kinds))
+    texts = np.bincount(sources[own], minlength=len(kinds))
+    counts = np.bincount(labels[labels >= 0], minlength=len(names))
+    return (
+        tuple((name, int(counts[place])) for name, place in names.items()),
+        tuple(
+            SourceCount(kind, SOURCE_WORDS[kind], int(items[place]), int(texts[place]))
+            for place, kind in enumerate(kinds)
+            if items[place]
+        ),
+        int((labels >= 0).sum()),
+    )
+
+
+def _compare_audit(store: Store, spec: TaskSpec) -> Compared | None:
+    frozen, prefix = store.artefact("frozen"), open_audit_prefix(store)
+    if frozen is None:
+        return None
+    data = np.load(store.folder / frozen["folder"] / "frozen.npz")
+    names = spec.label_names
+    machine = dict(zip(data["rows"].tolist(), data["labels"].tolist(), strict=True))
+    given = [a for a in store.annotations(purposes=("audit",)) if a.review.startswith(prefix)]
+    pairs = [(names.index(a.label), machine[a.row]) for a in given if a.label in names]
+    if not pairs:
+        return None
+    how = (
+        "with preference for doubtful ones, so mistakes are over-represented here"
+        if frozen["calibrated"]
+        else "by chance"
+    )
+    origin = f"audit items, drawn from the frozen machine labels {how}"
+    return Compared(_counted(pairs, len(names)), len(pairs), len(given) - len(pairs), origin)
+
+
+def _compare_gold(store: Store, spec: TaskSpec) -> Compared | None:
+    measured = store.artefact("quality")
+    if measured is None:
+        return None
+    of_model = [s for s in store.artefact_history("scores") if s["model"] == measured["model"]]
+    gold = [a for a in store.annotations(purposes=("gold",), kinds=HUMAN_KINDS)]
+    names = spec.label_names
+    labelled = {a.row: a.label for a in gold if a.label in names}
+    if not of_model or not labelled:
+        return None
+    scores = scores_at(store, of_model[-1])
+    rows = np.array(sorted(labelled), dtype=np.int64)
+    predicted = np.asarray(scores.of(rows)).argmax(axis=1)
+    pairs = [
+        (names.index(str(labelled[int(row)])), int(place))
+        for row, place in zip(rows, predicted, strict=True)
+    ]
+    origin = (
+        f"gold items, drawn evenly from the pool, against the model of round {measured['round']} "
+        "(the last one that was measured; it did not learn from them)"
+    )
+    return Compared(_counted(pairs, len(names)), len(pairs), len(gold) - len(pairs), origin)
+
+
+def _counted(pairs: list[tuple[int, int]], size: int) -> NDArray[np.int64]:
+    counts = np.zeros((size, size), dtype=np.int64)
+    for truth, machine in pairs:
+        counts[truth, machine] += 1
+    return counts

@@ -1,0 +1,153 @@
+"""`train_model`: fit the learner on all labels there are, and calibrate it on gold."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from ..models.learners import Inputs, Learner, Training, load_learner, make_learner
+from ..store.errors import UserError
+from ..store.files import write_folder
+from ..store.records import Artefact, Charge
+from ..store.spec import LearnerName
+from .base import Outcome, Tool, ToolArgs, ToolContext
+from .calibration import Temperature, fit_temperature
+from .labels import LabelledRows, gold_labels, training_labels
+
+FOLDS = 5
+MIN_GOLD = 8
+"""Below this many gold items a temperature says nothing; confidence stays absent."""
+
+
+class TrainArgs(ToolArgs):
+    """Which learner to fit, and whether this is the model that will be handed over."""
+
+    learner: Annotated[
+        LearnerName | None, Field(description="linear, svm or bert; by default the run's learner")
+    ] = None
+    final: Annotated[
+        bool, Field(description="also learn from the gold items: the model to hand over")
+    ] = False
+
+
+class TrainModel(Tool[TrainArgs]):
+    """Fits a learner and makes it the current model."""
+
+    name = "train_model"
+    description = (
+        "Train the classifier on all labels so far. With final=true also on the gold items, to "
+        "make the model whose labels are audited and handed over."
+    )
+    Args = TrainArgs
+
+    def run(self, context: ToolContext, args: TrainArgs) -> Outcome:
+        """Fit, calibrate and save under the call's name; see `Tool.run`."""
+        started = time.perf_counter()
+        kind = args.learner or context.settings.learner
+        labelled = training_labels(context.store, final=args.final)
+        if not len(labelled):
+            raise UserError("there is no label to train on: request a review of a batch first")
+        learner = fit(context, kind, labelled)
+        calibrator, origin = _calibrate(context, learner, kind, labelled, final=args.final)
+        folder = context.folder("models") / context.call
+        write_folder(folder, learner.save)
+        model = {
+            "name": context.call,
+            "folder": f"models/{context.call}",
+            "learner": kind,
+            "digest": learner.digest,
+            "rows": [int(row) for row in labelled.rows],
+            "round": context.round,
+            "final": args.final,
+            "temperature": None if calibrator is None else calibrator.temperature,
+            "gold": 0 if calibrator is None else calibrator.n,
+            "calibrated_on": origin,
+        }
+        return Outcome(
+            result={
+                "learner": kind,
+                "labels": len(labelled),
+                "classes_seen": len(set(labelled.labels)),
+                "final": args.final,
+                "temperature": model["temperature"],
+                "calibrated_on": origin,
+            },
+            charges=(Charge("seconds", time.perf_counter() - started, self.name),),
+            artefacts=(Artefact("model", model),),
+        )
+
+
+def fit(context: ToolContext, kind: LearnerName, labelled: LabelledRows) -> Learner:
+    """A learner of `kind`, fitted on the given rows with the call's seed."""
+    learner = make_learner(
+        kind,
+        label_names=context.spec.label_names,
+        label_texts=context.label_texts,
+        encoder=context.bench.encoder,
+    )
+    training = Training(
+        inputs=inputs_of(context, labelled.rows),
+        labels=context.label_index(labelled.labels),
+        weights=np.ones(len(labelled), dtype=np.float32),
+    )
+    learner.fit(training, seed=context.seed, progress=context.bench.progress)
+    return learner
+
+
+def inputs_of(context: ToolContext, rows: NDArray[np.int64]) -> Inputs:
+    """Texts and vectors of some rows, as a learner takes them."""
+    return Inputs(texts=context.pool.texts(rows), vectors=context.vectors(rows))
+
+
+def current_learner(context: ToolContext, model: dict[str, object]) -> Learner:
+    """The fitted learner of a `model` artefact, from memory or from its folder."""
+    folder: Path = context.store.folder / str(model["folder"])
+    return context.bench.learner(
+        str(model["name"]), lambda: load_learner(folder, encoder=context.bench.encoder)
+    )
+
+
+def _calibrate(
+    context: ToolContext,
+    learner: Learner,
+    kind: LearnerName,
+    labelled: LabelledRows,
+    *,
+    final: bool,
+) -> tuple[Temperature | None, str]:
+    """Fit a temperature on gold items that the scoring model did not learn from."""
+    gold = gold_labels(context.store)
+    if len(gold) < MIN_GOLD:
+        return None, f"not calibrated: {len(gold)} gold items, at least {MIN_GOLD} are needed"
+    truth = context.label_index(gold.labels)
+    if not final:
+        probabilities = learner.predict_proba(inputs_of(context, gold.rows))
+        return fit_temperature(probabilities, truth), f"{len(gold)} gold items"
+    previous = context.store.artefact("model")
+    if kind == "bert" and previous and previous["temperature"] and previous["learner"] == kind:
+        # Fine-tuning once a fold would take minutes; the last round's model is its near twin.
+        return Calibrator(
+            float(previous["temperature"])
+        ), "gold items, by the model of the last round"
+    probabilities = _out_of_fold(context, kind, labelled, gold)
+    return fit_temperature(probabilities, truth), f"{len(gold)} gold items, out of fold"
+
+
+def _out_of_fold(
+    context: ToolContext, kind: LearnerName, labelled: LabelledRows, gold: LabelledRows
+) -> NDArray[np.float32]:
+    """Probabilities of each gold item by a model that was trained without it."""
+    order = np.random.default_rng(context.seed).permutation(len(gold))
+    probabilities = np.zeros((len(gold), len(context.spec.labels)), dtype=np.float32)
+    for fold in range(FOLDS):
+        held = gold.rows[order[fold::FOLDS]]
+        stay = ~np.isin(labelled.rows, held)
+        names = [name for name, kept in zip(labelled.labels, stay, strict=True) if kept]
+        model = fit(context, kind, LabelledRows(labelled.rows[stay], names))
+        probabilities[order[fold::FOLDS]] = model.predict_proba(inputs_of(context, held))
+    return probabilities

@@ -1,0 +1,128 @@
+"""How unsure a classifier is of each item, from its class probabilities alone.
+
+Every measure takes probabilities of shape (n, C) and gives n numbers in [0, 1]: 0 when all the
+probability is on one class, 1 when the classes cannot be told apart by it. For two classes the
+three measures order the items in the same way; they differ from three classes on. Survey and
+names: Settles, "Active Learning Literature Survey" (2009), section 3.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..store.errors import UserError
+
+Probabilities: TypeAlias = NDArray[np.floating[Any]]
+Measure: TypeAlias = Callable[[Probabilities], NDArray[np.float32]]
+
+# Float16 storage and softmax in float32 both stay well inside this.
+_SUM_TOLERANCE = 1e-2
+
+
+def least_confidence(p: Probabilities) -> NDArray[np.float32]:
+    """One minus the largest probability, stretched so that even odds give 1.
+
+    u = (1 - max_c p_c) * C / (C - 1), after Lewis & Gale (1994).
+
+    Args:
+        p: probabilities, shape (n, C) with C >= 2, rows summing to 1.
+
+    Returns:
+        Shape (n,), float32, in [0, 1].
+
+    Raises:
+        UserError: not a table of probabilities; the message names the first bad row.
+    """
+    checked = check_probabilities(p)
+    classes = checked.shape[1]
+    return _unit((1.0 - checked.max(axis=1, initial=0.0)) * (classes / (classes - 1)))
+
+
+def margin(p: Probabilities) -> NDArray[np.float32]:
+    """One minus the lead of the first class over the second.
+
+    u = 1 - (p_(1) - p_(2)), after Scheffer, Decomain & Wrobel (2001).
+
+    Args:
+        p: probabilities, shape (n, C) with C >= 2, rows summing to 1.
+
+    Returns:
+        Shape (n,), float32, in [0, 1].
+
+    Raises:
+        UserError: not a table of probabilities; the message names the first bad row.
+    """
+    checked = check_probabilities(p)
+    top = np.partition(checked, checked.shape[1] - 2, axis=1)[:, -2:]
+    return _unit(1.0 - (top[:, 1] - top[:, 0]))
+
+
+def entropy(p: Probabilities) -> NDArray[np.float32]:
+    """Shannon entropy as a share of the largest it could be.
+
+    u = -sum_c p_c log p_c / log C, after Shannon (1948); 0 log 0 counts as 0.
+
+    Args:
+        p: probabilities, shape (n, C) with C >= 2, rows summing to 1.
+
+    Returns:
+        Shape (n,), float32, in [0, 1].
+
+    Raises:
+        UserError: not a table of probabilities; the message names the first bad row.
+    """
+    checked = check_probabilities(p)
+    tiny = np.finfo(checked.dtype).tiny
+    bits = -(checked * np.log(np.maximum(checked, tiny))).sum(axis=1)
+    return _unit(bits / np.log(checked.shape[1]))
+
+
+MEASURES: Mapping[str, Measure] = MappingProxyType(
+    {"least_confidence": least_confidence, "margin": margin, "entropy": entropy}
+)
+
+
+def check_probabilities(p: Probabilities) -> NDArray[np.float32]:
+    """The same table in float32, after making sure that it is one of probabilities.
+
+    Args:
+        p: shape (n, C) with C >= 2; n may be 0.
+
+    Returns:
+        Shape (n, C), float32; the same memory where the input was float32 already.
+
+    Raises:
+        UserError: another shape, fewer than two classes, a value that is negative or not a
+            number, a row of zeros, or a row that does not sum to 1 within 0.01.
+    """
+    table = np.asarray(p, dtype=np.float32)
+    if table.ndim != 2 or table.shape[1] < 2:
+        raise UserError(
+            f"probabilities have shape {table.shape!r}: give one row per item and one column "
+            "per class, with at least two classes"
+        )
+    sums = table.sum(axis=1)
+    # A comparison with NaN is false, so one test of what is right catches it too.
+    good = (np.abs(sums - 1.0) <= _SUM_TOLERANCE) & (table.min(axis=1, initial=0.0) >= 0.0)
+    if not good.all():
+        row = int(np.argmin(good))
+        raise UserError(
+            f"row {row} of the probabilities is {_short(table[row])} and sums to "
+            f"{float(sums[row])!r}: every row must be non-negative and sum to 1 "
+            "(a row of zeros means that the model gave no prediction)"
+        )
+    return table
+
+
+def _unit(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.clip(values, 0.0, 1.0).astype(np.float32, copy=False)
+
+
+def _short(row: NDArray[np.float32]) -> str:
+    shown = ", ".join(f"{value:.3g}" for value in row[:6])
+    return f"[{shown}{', …' if len(row) > 6 else ''}]"
