@@ -1,4 +1,4 @@
-"""Single keys from a terminal, or whole lines where there is none.
+"""Single keys from a terminal, or whole lines where there is none, and what they mean.
 
 A key is what it types; an escape sequence (an arrow) comes as one key. The end of the input is
 `EOFError` everywhere, so that a closed pipe and a lost connection pause a review alike.
@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import BinaryIO
 
 from rich.cells import cell_len
+
+from ..store.errors import UserError
 
 ReadKey = Callable[[], str]
 """Waits for one key; an empty string is the end of the input."""
@@ -25,6 +29,8 @@ END_OF_INPUT = ("", "\x04")
 SEQUENCE_WAIT = 0.05
 """Seconds in which the rest of an escape sequence must follow; else it was the Escape key."""
 LONGEST_LINE = 65_536
+SINGLE_KEYS = 9
+"""Up to this many labels have a key each; with more, their numbers are typed."""
 
 
 class Keyboard:
@@ -81,6 +87,96 @@ class Keyboard:
                 echo(key)
         echo("\n")
         return typed.strip() if key == ENTER else None
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """Labels and what is typed for each: its number, or itself where all labels are numbers."""
+
+    labels: tuple[str, ...]
+    numbers: tuple[str, ...]
+
+    @classmethod
+    def of(cls, labels: Sequence[str]) -> Numbered:
+        """Number the labels from 1, unless they are numbers already (ratings, say)."""
+        if all(label.isascii() and label.isdigit() for label in labels):
+            return cls(tuple(labels), tuple(labels))
+        return cls(tuple(labels), tuple(str(n) for n in range(1, len(labels) + 1)))
+
+    @property
+    def typed(self) -> bool:
+        """Whether a label takes several keys and Enter."""
+        return len(self.labels) > SINGLE_KEYS or any(len(number) > 1 for number in self.numbers)
+
+    def number(self, label: str) -> str:
+        """What is typed for a label."""
+        return self.numbers[self.labels.index(label)]
+
+    def named(self, label: str) -> str:
+        """A label as it is shown: its number and its name; the name alone of one it lacks."""
+        return f"{self.number(label)} {label}" if label in self.labels else label
+
+    def matching(self, typed: str) -> list[str]:
+        """Labels that contain what was typed (not its number), in any case; all for nothing."""
+        wanted = self._split(typed)[0].casefold()
+        return [label for label in self.labels if wanted in label.casefold()]
+
+    def choose(self, typed: str, *, narrowed: bool) -> str:
+        """The label that was meant by its number, its name or, if `narrowed`, a part of it.
+
+        Args:
+            typed: `12`, `sports`, `/spo`.
+            narrowed: whether the person saw the one label that is left.
+
+        Raises:
+            UserError: no label, or more than one.
+        """
+        wanted, number = self._split(typed)
+        if number in self.numbers:
+            return self.labels[self.numbers.index(number)]
+        exact = [label for label in self.labels if label.casefold() == wanted.casefold()]
+        found = exact or self.matching(typed)
+        if exact or (narrowed and wanted and len(found) == 1):
+            return found[0]
+        if number or not found or not wanted:
+            raise UserError(f"{typed!r} is no label: type a number, or a part of a label's name")
+        some = ", ".join(self.named(label) for label in found[:12])
+        raise UserError(f"{typed!r} is in {some}{', …' if len(found) > 12 else ''}: type a number")
+
+    def _split(self, typed: str) -> tuple[str, str]:
+        """Part of a name, and number: `card12` is the number 12 unless a label contains it."""
+        if typed.isdigit():
+            return "", typed
+        part = typed.removeprefix("/").strip()
+        trailing = re.fullmatch(r"(.*?)(\d+)", part)
+        if trailing and not any(part.casefold() in label.casefold() for label in self.labels):
+            return trailing[1].strip(), trailing[2]
+        return part, ""
+
+
+def press(typed: str, key: str, commands: str, *, many: bool) -> tuple[str, bool]:
+    """What a key does to a command being typed.
+
+    Args:
+        typed: the command so far.
+        key: one key.
+        commands: the keys that are a command by themselves.
+        many: whether labels are typed and not single keys.
+
+    Returns:
+        The command after the key, and whether it is complete.
+    """
+    if key == ENTER:
+        return typed, True
+    if key == ESCAPE:
+        return "", False
+    if key in BACKSPACES:
+        return typed[:-1], False
+    if not typed and (key in tuple(commands) or (not many and key.isdigit())):
+        return key, True
+    if many and key.isprintable():
+        return typed + key, False
+    return typed, False
 
 
 @contextmanager

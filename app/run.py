@@ -94,8 +94,7 @@ def create_project(options: Options) -> Project:
     Raises:
         UserError: one line that names the place and the fix; nothing was written.
     """
-    _check(options)
-    labels = _labels(options)
+    labels = checked_labels(options)
     loaded = load(
         options.data,
         text_columns=options.text_columns,
@@ -109,12 +108,38 @@ def create_project(options: Options) -> Project:
             f"{options.data!r} has {len(loaded.ids)} items: too few to learn from, at least "
             f"{MIN_ITEMS} are needed; label them by hand"
         )
+    request = request_of(options, labels, loaded.text_columns)
+    names = [name for name in Settings.model_fields if name not in ("data", "text_columns")]
+    settings = Settings(
+        data=options.data,
+        text_columns=list(loaded.text_columns),
+        **{name: getattr(options, name) for name in names},
+    )
+    folder = options.project or _free_folder(Path(options.data))
+    return Project.create(folder, loaded, request, settings)
+
+
+def checked_labels(options: Options) -> list[LabelSpec]:
+    """Check the options against one another, and settle which labels the person named.
+
+    Returns:
+        The labels; empty when a chat model is to draft them.
+
+    Raises:
+        UserError: an option is out of range or does not go with another, or no label is named.
+    """
+    _check(options)
+    return _labels(options)
+
+
+def request_of(options: Options, labels: list[LabelSpec], text_columns: Sequence[str]) -> Request:
+    """What the person asked for; options go before what the goal says in words."""
     stated = limits_in_goal(options.goal)
-    request = Request(
+    return Request(
         goal=options.goal,
         labels=labels,
         guidelines=options.guidelines,
-        text_columns=list(loaded.text_columns),
+        text_columns=list(text_columns),
         target_accuracy=options.target_accuracy or stated.get("target_accuracy"),
         confidence_level=options.confidence_level,
         budgets=Budgets(
@@ -124,14 +149,6 @@ def create_project(options: Options) -> Project:
         ),
         autonomy=options.autonomy,
     )
-    names = [name for name in Settings.model_fields if name not in ("data", "text_columns")]
-    settings = Settings(
-        data=options.data,
-        text_columns=list(loaded.text_columns),
-        **{name: getattr(options, name) for name in names},
-    )
-    folder = options.project or _free_folder(Path(options.data))
-    return Project.create(folder, loaded, request, settings)
 
 
 def run(

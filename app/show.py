@@ -34,7 +34,7 @@ class RichProgress:
 
     @contextmanager
     def task(self, title: str, total: int) -> Iterator[Task]:
-        """Show a bar for one task (see `Progress.task`); inside another one, show nothing."""
+        """Show a bar for one task (see `Progress.task`); inside another, or in a log, none."""
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -43,7 +43,7 @@ class RichProgress:
             TimeRemainingColumn,
         )
 
-        if self._open:
+        if self._open or not self._console.is_terminal:
             from ..models.progress import NoProgress
 
             with NoProgress().task(title, total) as silent:

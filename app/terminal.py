@@ -1,161 +1,44 @@
 """The terminal reviewer: one question a screen, answered with one key.
 
-Everything shown is untrusted (pool text, and labels and reasons that may come from a chat
-model), so it passes through `inert` and is never read as markup. Works over ssh, at 40 columns,
-without colour, and line by line where standard input is not a terminal.
+Works over ssh, at 40 columns and without colour; where standard input is not a terminal it reads
+one command a line. Every answer is saved before the next question is shown, so the review can
+stop anywhere: with `q`, Ctrl-C, a closed pipe or a lost connection.
 """
 
 from __future__ import annotations
 
 import getpass
-import json
-import re
-import shlex
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from rich.cells import cell_len
 from rich.columns import Columns
 from rich.console import Console
 from rich.progress_bar import ProgressBar
-from rich.text import Text
+from rich.table import Table
 
-from ..graphs.state import ApprovalAnswer, EditedAction
+from ..graphs.state import ApprovalAnswer
 from ..store.errors import UserError
 from ..store.records import AnnotatorKind, Question, ReviewPurpose
 from ..store.spec import TaskSpec
-from .keys import BACKSPACES, ENTER, ESCAPE, Keyboard, ReadKey, standard_keyboard
+from .approving import ask_approval
+from .keys import ENTER, Keyboard, Numbered, ReadKey, press, standard_keyboard
+from .screen import SHOWN_CHARACTERS, Display, pages, percent
 
 if TYPE_CHECKING:
     from .reviewers import Desk
 
-SHOWN_CHARACTERS, SHOWN_LINES = 2000, 60
-"""How much of a text one screen shows."""
-SINGLE_KEYS = 9
-"""Up to this many labels have a key each; with more, their numbers are typed."""
 OTHER_ROWS = 16
 """Screen rows kept for all but the labels when there are many."""
-BAR_WIDTH = 24
+BAR_WIDTH = 20
 
 PURPOSES: dict[ReviewPurpose, str] = {
-    "train": "These answers train the classifier.",
-    "gold": "These answers set how far the machine's labels can be trusted; "
+    "train": "Your answers train the classifier.",
+    "gold": "Your answers set how far machine labels are trusted: "
     "no suggestion is shown, so that your answer is your own.",
-    "audit": "These answers certify the quality of the labels; "
+    "audit": "Your answers certify the quality of the labels: "
     "no suggestion is shown, so that your answer is your own.",
 }
-
-# All that moves the cursor, hides or reorders what follows: C0 and C1 controls but the newline,
-# bidirectional overrides and isolates, invisible spaces and tags, and lone surrogates.
-_UNSAFE = re.compile(
-    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-    "\ud800-\udfff\U000e0000-\U000e007f]"
-)
-
-
-def inert(text: str, encoding: str = "utf-8") -> str:
-    """The text with everything visible that could act on a terminal or deceive the eye.
-
-    Controls become their control picture (Escape is ␛), other unsafe characters `<U+202E>`,
-    tabs four spaces; newlines stay. What the terminal's encoding lacks is written as an escape.
-    """
-    plain = text.replace("\r\n", "\n").replace("\t", "    ")
-    safe = _UNSAFE.sub(lambda found: _picture(found[0]), plain)
-    return safe.encode(encoding, "backslashreplace").decode(encoding)
-
-
-def _picture(character: str) -> str:
-    code = ord(character)
-    if code < 0x20:
-        return chr(0x2400 + code)
-    return "␡" if code == 0x7F else f"<U+{code:04X}>"
-
-
-@dataclass(frozen=True, slots=True)
-class Numbered:
-    """Labels and what is typed for each: its number, or itself where all labels are numbers."""
-
-    labels: tuple[str, ...]
-    numbers: tuple[str, ...]
-
-    @classmethod
-    def of(cls, labels: Sequence[str]) -> Numbered:
-        """Number the labels from 1, unless they are numbers already (ratings, say)."""
-        if all(label.isascii() and label.isdigit() for label in labels):
-            return cls(tuple(labels), tuple(labels))
-        return cls(tuple(labels), tuple(str(n) for n in range(1, len(labels) + 1)))
-
-    @property
-    def typed(self) -> bool:
-        """Whether a label takes several keys and Enter."""
-        return len(self.labels) > SINGLE_KEYS or any(len(number) > 1 for number in self.numbers)
-
-    def number(self, label: str) -> str:
-        """What is typed for a label."""
-        return self.numbers[self.labels.index(label)]
-
-    def matching(self, typed: str) -> list[str]:
-        """Labels that contain what was typed (not its number), in any case; all for nothing."""
-        wanted = self._split(typed)[0].casefold()
-        return [label for label in self.labels if wanted in label.casefold()]
-
-    def choose(self, typed: str, *, narrowed: bool) -> str:
-        """The label that was meant by its number, its name or, if `narrowed`, a part of it.
-
-        Args:
-            typed: `12`, `sports`, `/spo`.
-            narrowed: whether the person saw the one label that is left.
-
-        Raises:
-            UserError: no label, or more than one.
-        """
-        wanted, number = self._split(typed)
-        if number in self.numbers:
-            return self.labels[self.numbers.index(number)]
-        exact = [label for label in self.labels if label.casefold() == wanted.casefold()]
-        found = exact or self.matching(typed)
-        if exact or (narrowed and wanted and len(found) == 1):
-            return found[0]
-        if number or not found or not wanted:
-            raise UserError(f"{typed!r} is no label: type a number, or a part of a label's name")
-        some = ", ".join(f"{self.number(label)} {label}" for label in found[:12])
-        raise UserError(f"{typed!r} is in {some}{', …' if len(found) > 12 else ''}: type a number")
-
-    def _split(self, typed: str) -> tuple[str, str]:
-        """Part of a name, and number: `card12` is the number 12 unless a label contains it."""
-        if typed.isdigit():
-            return "", typed
-        part = typed.removeprefix("/").strip()
-        trailing = re.fullmatch(r"(.*?)(\d+)", part)
-        if trailing and not any(part.casefold() in label.casefold() for label in self.labels):
-            return trailing[1].strip(), trailing[2]
-        return part, ""
-
-
-def press(typed: str, key: str, *, many: bool) -> tuple[str, bool]:
-    """What a key does to a command being typed.
-
-    Args:
-        typed: the command so far.
-        key: one key.
-        many: whether labels are typed and not single keys.
-
-    Returns:
-        The command after the key, and whether it is complete.
-    """
-    if key == ENTER:
-        return typed, True
-    if key == ESCAPE:
-        return "", False
-    if key in BACKSPACES:
-        return typed[:-1], False
-    if not typed and (key in tuple("suqm?") or (not many and key.isdigit())):
-        return key, True
-    if many and key.isprintable():
-        return typed + key, False
-    return typed, False
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,22 +46,27 @@ class _Screen:
     """One question as it is shown."""
 
     question: Question
-    text: str
+    purpose: ReviewPurpose
     item: str
+    length: int
+    pages: tuple[str, ...]
+    numbered: Numbered
     suggestion: str | None
     done: int
     total: int
     agreed: int
     suggested: int
     page: int = 0
+    note: str = ""
 
     @property
-    def pages(self) -> int:
-        return max(1, -(-len(self.text) // SHOWN_CHARACTERS))
+    def commands(self) -> str:
+        """The keys that are a command by themselves."""
+        return "suq?m" if len(self.pages) > 1 else "suq?"
 
 
 class TerminalReviewer:
-    """A person at a terminal; every answer is saved before the next question is shown."""
+    """A person at a terminal."""
 
     kind: AnnotatorKind = "human"
 
@@ -189,39 +77,221 @@ class TerminalReviewer:
         console: Console | None = None,
         read_key: ReadKey | None = None,
     ) -> None:
-        """Review as `name` (by default the user's login name).
+        """Review as `name`.
 
         Args:
-            name: how the trace calls the person.
+            name: how the trace calls the person; by default the user's login name.
             console: where questions are shown; by default standard output.
             read_key: gives one key a call and "" at the end; by default standard input is read,
                 key by key if it is a terminal and line by line if not.
         """
         self.name = name or getpass.getuser()
-        self._console = console or Console(highlight=False)
+        self._display = Display(console or Console())
         self._read_key = read_key
 
     def review(self, desk: Desk) -> bool:
         """Ask the open questions; `False` pauses the run, with all answers saved."""
         if not desk.open_questions():
             return True
-        finished = False
         try:
             with self._keyboard() as keyboard:
-                finished = self._ask_all(desk, keyboard)
+                self._ask_all(desk, keyboard)
+            finished = True
         except (EOFError, KeyboardInterrupt):
-            # The last line of a piped review may come without anything after it.
-            finished = not self._live and not desk.open_questions()
-        left = len(desk.open_questions())
+            finished = False
         total = len(desk.request.questions)
-        self._say(f"\n{total - left} of {total} answered and saved.")
+        done = total - len(desk.open_questions())
+        self._display.say(f"\n{done} of {total} answered and saved.")
         return finished
 
     def approve(self, payload: dict[str, Any], spec: TaskSpec) -> ApprovalAnswer | None:
         """Ask whether the task spec or a decision may go ahead; `None` pauses the run."""
         try:
             with self._keyboard() as keyboard:
-                return self._approval(payload, spec, keyboard)
+                return ask_approval(payload, spec, self.name, keyboard, self._display)
         except (EOFError, KeyboardInterrupt):
-            self._say("\nPaused.")
+            self._display.say("")
             return None
+
+    def _keyboard(self) -> AbstractContextManager[Keyboard]:
+        return nullcontext(Keyboard(self._read_key)) if self._read_key else standard_keyboard()
+
+    def _ask_all(self, desk: Desk, keyboard: Keyboard) -> None:
+        note = ""
+        while waiting := desk.open_questions() or self._last_look(desk, keyboard):
+            note = self._ask(desk, replace(_screen(desk, waiting[0]), note=note), keyboard)
+
+    def _ask(self, desk: Desk, screen: _Screen, keyboard: Keyboard) -> str:
+        """Ask until something was recorded; says what, for the next screen."""
+        while True:
+            command = self._command(screen, keyboard)
+            screen = replace(screen, note="")
+            if command == "q":
+                raise EOFError
+            if command == "?":
+                self._help(desk.spec, screen.numbered, keyboard)
+            elif command == "m" and "m" in screen.commands:
+                screen = replace(screen, page=(screen.page + 1) % len(screen.pages))
+            else:
+                try:
+                    return _obey(desk, screen, command, narrowed=keyboard.live)
+                except UserError as error:
+                    screen = replace(screen, note=str(error))
+
+    def _last_look(self, desk: Desk, keyboard: Keyboard) -> list[Question]:
+        """Before single keys hand a batch over, let the last slip be taken back."""
+        if not keyboard.live:
+            return []
+        self._display.clear()
+        self._display.say(f"All {len(desk.request.questions)} questions are answered.", "bold")
+        self._display.say("Enter hands the answers over · u undo · q save and pause", "dim")
+        while (key := keyboard.key()) not in (ENTER, "u"):
+            if key == "q":
+                raise EOFError
+        undone = desk.undo() if key == "u" else None
+        return [undone] if undone else []
+
+    def _command(self, screen: _Screen, keyboard: Keyboard) -> str:
+        """One complete command for the question on the screen."""
+        if not keyboard.live:
+            self._show(screen, "")
+            return keyboard.line(self._display.echo) or ""
+        typed, complete = "", False
+        while not complete:
+            self._display.clear()
+            self._show(screen, typed)
+            key = keyboard.key()
+            typed, complete = press(typed, key, screen.commands, many=screen.numbered.typed)
+        return typed
+
+    def _show(self, screen: _Screen, typed: str) -> None:
+        say = self._display.say
+        head = Table.grid(padding=(0, 1))
+        bar = ProgressBar(total=screen.total, completed=screen.done, width=BAR_WIDTH)
+        head.add_row(bar, self._display.text(f"{screen.done}/{screen.total} answered"))
+        self._display.console.print(head)
+        if screen.suggested:
+            say(f"You agreed with {screen.agreed} of {screen.suggested} suggestions.", "dim")
+        say(PURPOSES[screen.purpose], "dim")
+        say(f"\nItem {screen.item}", "dim")
+        say(f"{screen.pages[screen.page]}\n")
+        if len(screen.pages) > 1:
+            say(_part(screen), "yellow")
+        self._labels(screen, typed)
+        if screen.suggestion is not None:
+            self._suggestion(screen, screen.suggestion)
+        say(_keys_line(screen), "dim")
+        if screen.note:
+            say(screen.note, "yellow")
+        say(f"> {typed}", end="")
+
+    def _labels(self, screen: _Screen, typed: str) -> None:
+        """The labels; of many as many as fit, narrowed by what is typed."""
+        numbered, say = screen.numbered, self._display.say
+        if not numbered.typed:
+            for label in numbered.labels:
+                mark = "*" if label == screen.suggestion else " "
+                say(f"{mark}{numbered.named(label)}", "bold" if mark == "*" else "")
+            return
+        console = self._display.console
+        cells = [self._display.text(numbered.named(each)) for each in numbered.matching(typed)]
+        width = min(max((cell.cell_len for cell in cells), default=1), console.width - 2)
+        for cell in cells:
+            cell.truncate(width, overflow="ellipsis")
+        fit = max(4, console.height - OTHER_ROWS) * max(1, console.width // (width + 2))
+        console.print(Columns(cells[:fit], width=width, padding=(0, 2), column_first=True))
+        if len(cells) > fit:
+            say(f"and {len(cells) - fit} more: type a part of a name, or ? for all", "dim")
+        elif not cells:
+            say("No label contains that: Esc begins again.", "yellow")
+
+    def _suggestion(self, screen: _Screen, label: str) -> None:
+        question, numbered, say = screen.question, screen.numbered, self._display.say
+        say(f"Suggestion: {numbered.named(label)} ({percent(question.confidence)})", "green")
+        if question.rationale:
+            say(f"Why: {question.rationale[:SHOWN_CHARACTERS]}")
+        others = [numbered.named(each) for each in question.alternatives if each != label]
+        if others:
+            say(f"Also possible: {', '.join(others)}")
+
+    def _help(self, spec: TaskSpec, numbered: Numbered, keyboard: Keyboard) -> None:
+        """The guidelines and what the labels mean."""
+        say = self._display.say
+        if keyboard.live:
+            self._display.clear()
+        say(spec.goal, "bold")
+        say(f"{spec.guidelines or 'There are no guidelines for this task.'}\n")
+        for label in spec.labels:
+            say(numbered.named(label.name) + (f": {label.definition}" if label.definition else ""))
+        if keyboard.live:
+            say("\nAny key goes back to the question.", "dim")
+            keyboard.key()
+
+
+def _screen(desk: Desk, question: Question) -> _Screen:
+    """The screen of a question, with how the review stands."""
+    request, text = desk.request, desk.text(question)
+    shown = {each.row: _suggestion(desk, each) for each in request.questions}
+    answered = desk.answered()
+    judged = [each for each in answered if each.label is not None and shown.get(each.row)]
+    return _Screen(
+        question=question,
+        purpose=request.purpose,
+        item=desk.pool.id(question.row),
+        length=len(text),
+        pages=tuple(pages(text)),
+        numbered=Numbered.of(desk.labels),
+        suggestion=_suggestion(desk, question),
+        done=len(answered),
+        total=len(request.questions),
+        agreed=sum(each.label == shown[each.row] for each in judged),
+        suggested=len(judged),
+    )
+
+
+def _suggestion(desk: Desk, question: Question) -> str | None:
+    """The suggestion, if one may be shown: never where the answer must be the person's own."""
+    shown = desk.request.purpose == "train" and question.suggestion in desk.labels
+    return question.suggestion if shown else None
+
+
+def _obey(desk: Desk, screen: _Screen, command: str, *, narrowed: bool) -> str:
+    """Record what a command says and return it in words.
+
+    Raises:
+        UserError: it says nothing that can be recorded.
+    """
+    if command == "s":
+        desk.skip(screen.question)
+        return "Skipped; u takes it back."
+    if command == "u":
+        undone = desk.undo()
+        if undone is None:
+            raise UserError("there is no answer to take back")
+        return f"Took back the answer for item {desk.pool.id(undone.row)}."
+    if command:
+        label = screen.numbered.choose(command, narrowed=narrowed)
+    elif screen.suggestion is not None:
+        label = screen.suggestion
+    else:
+        raise UserError("there is no suggestion to accept: choose a label")
+    desk.answer(screen.question, label)
+    return f"Saved {label}; u takes it back."
+
+
+def _part(screen: _Screen) -> str:
+    """Which part of a long text is shown."""
+    start = sum(len(part) for part in screen.pages[: screen.page])
+    end = start + len(screen.pages[screen.page])
+    which = f"The first {end:,}" if start == 0 else f"Characters {start + 1:,} to {end:,}"
+    return f"{which} of {screen.length:,} characters; m shows more."
+
+
+def _keys_line(screen: _Screen) -> str:
+    numbers = screen.numbered.numbers
+    labels = "number or part of a name, Enter: label"
+    if not screen.numbered.typed:
+        labels = f"{numbers[0]}-{numbers[-1]} label"
+    accept = ["Enter accept"] if screen.suggestion is not None else []
+    more = ["m more text"] if "m" in screen.commands else []
+    return " · ".join([*accept, labels, "s skip", "u undo", *more, "? help", "q save and pause"])

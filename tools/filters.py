@@ -66,7 +66,7 @@ def filter_near_duplicates(
 
     Rows are judged in their order, so the first of several alike stays. Every row is compared with
     every other, so this is for batches of up to some thousands; a whole pool is for
-    `duplicate_groups`. O(n (m + n) d) for the embeddings, O(n d) memory beside blocks of 8 MB.
+    `duplicate_groups`. O(n (m + n) d) for the embeddings, in blocks of 8 MB.
 
     Args:
         rows: the n rows of the batch.
@@ -132,18 +132,21 @@ class _Judge:
         self._known = np.arange(len(self._rows)) < self._kept
         if batch.vectors is not None and kept.vectors is not None:
             self._nearest = _nearest(batch.vectors, kept.vectors)
-            self._stack = np.empty_like(batch.vectors)
+            self._top, self._inside = 0, np.empty((0, 0), dtype=np.float32)
 
     def rejection(self, place: int) -> Rejection | None:
-        """Why this row of the batch goes; `None`, and it is remembered, where it stays."""
+        """Why this row of the batch goes; `None`, and it is remembered, where it stays.
+
+        Rows must be asked for in order, each once.
+        """
         row = int(self._batch.rows[place])
+        if place % _ROW_BLOCK == 0 and self._batch.vectors is not None:
+            self._enter(place, self._batch.vectors)
         found = self._same(place) or self._near(place) or self._alike(place)
         if found is not None:
             return Rejection(row, *found)
         self._keys[self._batch.texts[place]] = row
         self._known[self._kept + place] = True
-        if self._batch.vectors is not None:
-            self._stack[len(self.accepted)] = self._batch.vectors[place]
         self.accepted.append(place)
         return None
 
@@ -155,15 +158,25 @@ class _Judge:
         if self._batch.vectors is None:
             return None
         score, where = self._nearest[0][place], int(self._nearest[1][place])
-        if self.accepted:
-            cosines = self._stack[: len(self.accepted)] @ self._batch.vectors[place]
+        known = self._known[self._kept + self._top : self._kept + place]
+        cosines = np.where(known, self._inside[place - self._top, : len(known)], -2.0)
+        if cosines.max(initial=-2.0) > score:
             best = int(np.argmax(cosines))
-            if cosines[best] > score:
-                score, where = cosines[best], self._kept + self.accepted[best]
+            score, where = cosines[best], self._kept + self._top + best
         if score < self._cosine - _ROUNDING:
             return None
         like = int(self._rows[where])
         return f"cosine {score:.3f} with row {like}, limit {self._cosine:g}", like
+
+    def _enter(self, top: int, vectors: NDArray[np.float32]) -> None:
+        """Compare a block with all rows accepted before it, and with itself."""
+        block = vectors[top : top + _ROW_BLOCK]
+        taken = np.array(self.accepted, dtype=np.int64)
+        score, which = _nearest(block, vectors[taken])
+        better = top + np.flatnonzero(score > self._nearest[0][top : top + _ROW_BLOCK])
+        self._nearest[0][better] = score[better - top]
+        self._nearest[1][better] = self._kept + taken[which[better - top]]
+        self._top, self._inside = top, block @ block.T
 
     def _alike(self, place: int) -> tuple[str, int] | None:
         score, where = self._words.best(place, floor=self._rouge, allowed=self._known)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...store.errors import OperatorError, UserError
-from ..encoders import SILENT
+from ..compute import SILENT
 from ..progress import Progress
 
 CARD_NAME = "labelwright.json"

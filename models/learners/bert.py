@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...store.errors import OperatorError, UserError
-from ..encoders import MAX_CHARS, SILENT, Encoder, TransformerEncoder
+from ..compute import MAX_CHARS, SILENT
+from ..encoders import Encoder, TransformerEncoder
 from ..progress import Progress
 from .base import (
     FitReport,
@@ -30,12 +31,12 @@ from .base import (
     unfitted,
     write_card,
 )
+from .linear import training_rows
 
 if TYPE_CHECKING:
     from .bert_training import Classifier
 
 NAME = "bert"
-LABEL_TEXT_WEIGHT = 0.5
 
 
 class BertLearner:
@@ -75,13 +76,11 @@ class BertLearner:
                 "the encoder has no transformer to fine-tune: give a sentence-transformers "
                 "encoder, or use --learner linear"
             )
-        classes = len(self._label_names)
+        labels, weights = training_rows(training.labels, training.weights, len(self._label_names))
         rows = Rows(
             texts=[*training.inputs.texts, *(plain_words(text) for text in self._label_texts)],
-            labels=np.concatenate([training.labels, np.arange(classes)]),
-            weights=np.concatenate(
-                [training.weights, np.full(classes, LABEL_TEXT_WEIGHT, dtype=np.float32)]
-            ),
+            labels=labels,
+            weights=weights,
         )
         model = open_classifier(self._location, self._label_names, seed)
         steps, loss, notes = train(model, rows, seed=seed, progress=progress)

@@ -19,15 +19,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...store.errors import UserError
-from ..encoders import (
+from ..compute import (
     MAX_CHARS,
     MAX_TOKENS,
+    best_device,
     compute_dtype,
     encodable,
     length_batches,
     quiet_libraries,
+    run_batches,
+    single_threaded,
 )
-from ..progress import Progress
+from ..progress import NoProgress, Progress
+from .linear import inverse_regularisation
 
 FROZEN_SHARE = 2 / 3
 BATCH_ROWS = 16
@@ -37,9 +41,10 @@ LEARNING_RATE = 1e-4
 WEIGHT_DECAY = 0.01
 WARM_UP = 0.1
 LARGEST_GRADIENT = 1.0
-PROBE_INVERSE_REGULARISATION = 1.0
-# How far the head starts from the straight part of its tanh; features are of variance 1.
-PROBE_SCALE = 0.5
+# The head's features have variance 1; scaled by this they stay where tanh is nearly straight.
+PROBE_SCALE = 0.2
+# How much the mean of all tokens outweighs the first token in the pooling layer.
+POOLING_GAIN = 20.0
 _BATCH_TOKENS = 2_048
 
 
@@ -78,11 +83,16 @@ class Classifier:
         tokens = self.tokenise(texts)
         result = np.empty((len(tokens), self.model.config.num_labels), dtype=np.float32)
         model = _for_inference(self.model, compute_dtype(self.device))
-        with torch.inference_mode(), progress.task("Predicting", len(tokens)) as task:
-            for chosen in length_batches([len(ids) for ids in tokens], _BATCH_TOKENS):
-                logits = model(**self.batch([tokens[row] for row in chosen])).logits
-                result[chosen] = logits.float().softmax(dim=1).cpu().numpy()
-                task.advance(len(chosen))
+
+        def work(rows: NDArray[np.int64]) -> NDArray[np.float32]:
+            with torch.inference_mode():
+                logits = model(**self.batch([tokens[row] for row in rows])).logits
+                found: NDArray[np.float32] = logits.float().softmax(dim=1).cpu().numpy()
+            return found
+
+        batches = token_batches(tokens)
+        with progress.task("Predicting", len(tokens)) as task:
+            run_batches(work, batches, result, device=self.device, task=task)
         return result
 
     def trained_arrays(self) -> list[NDArray[Any]]:
@@ -104,12 +114,16 @@ def open_classifier(location: str, label_names: list[str], seed: int) -> Classif
     Raises:
         UserError: no transformer there, or one whose layers this module does not know.
     """
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
     with quiet_libraries(), seeded(seed):
         try:
+            config = AutoConfig.from_pretrained(location)
+            pooled = config.model_type == "bert"
+            config.num_hidden_layers += int(pooled)
             model = AutoModelForSequenceClassification.from_pretrained(
                 location,
+                config=config,
                 dtype=torch.float32,
                 id2label=dict(enumerate(label_names)),
                 label2id={name: index for index, name in enumerate(label_names)},
@@ -121,7 +135,9 @@ def open_classifier(location: str, label_names: list[str], seed: int) -> Classif
                 "choose another encoder"
             ) from error
     _parts(model)
-    return Classifier(model, tokenizer, _device())
+    if pooled:
+        _make_mean_pooling(model.bert.encoder.layer[-1])
+    return Classifier(model, tokenizer, best_device())
 
 
 def reopen_classifier(folder: Path) -> Classifier:
@@ -139,7 +155,7 @@ def reopen_classifier(folder: Path) -> Classifier:
                 f"the model in {str(folder)!r} cannot be read "
                 f"({' '.join(str(error).split())}): train and save it again"
             ) from error
-    return Classifier(model, tokenizer, _device())
+    return Classifier(model, tokenizer, best_device())
 
 
 def train(
@@ -157,7 +173,8 @@ def train(
         parameter.requires_grad_(name not in _frozen_names(model))
     probed = _start_as_probe(model, first, rows)
     steps = max(SMALLEST_STEPS, LARGEST_EPOCHS_STEPS * math.ceil(len(rows.texts) / BATCH_ROWS))
-    with seeded(seed), _only_top(model, cut), progress.task("Training", steps) as task:
+    bar = progress.task("Training", steps)
+    with seeded(seed), single_threaded(), _only_top(model, cut), bar as task:
         losses = []
         optimiser, schedule = _optimiser(model, steps)
         labels = torch.from_numpy(rows.labels).to(classifier.device)
@@ -179,6 +196,11 @@ def train(
     return steps, float(np.mean(losses[-max(1, steps // 10) :])), notes
 
 
+def token_batches(tokens: list[list[int]]) -> list[NDArray[np.int64]]:
+    """Rows of token ids in batches of about 2,000 tokens, longest first."""
+    return list(length_batches([len(ids) for ids in tokens], _BATCH_TOKENS, cap=MAX_TOKENS))
+
+
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Torch draws from `seed` within, and goes on as before after."""
@@ -198,10 +220,6 @@ class _Given(nn.Module):
         raise AssertionError("no hidden states given")
 
 
-def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
 def _parts(model: Any) -> tuple[nn.Module, nn.Module]:
     """The base model and the module whose `layer` is the list of layers."""
     base = model.base_model
@@ -216,15 +234,25 @@ def _parts(model: Any) -> tuple[nn.Module, nn.Module]:
     return base, stack
 
 
+def _pooling_layers(model: Any) -> int:
+    # The layer that `open_classifier` adds; only BERT gets one.
+    return int(model.config.model_type == "bert")
+
+
 def _cut(model: Any) -> int:
-    layers = len(_parts(model)[1].layer)  # type: ignore[arg-type]
+    layers = len(_layers(model)) - _pooling_layers(model)
     return min(layers - 1, round(layers * FROZEN_SHARE))
 
 
+def _layers(model: Any) -> list[nn.Module]:
+    return list(_parts(model)[1].layer)  # type: ignore[arg-type]
+
+
 def _frozen_names(model: Any) -> set[str]:
-    base, stack = _parts(model)
-    frozen = [base.embeddings, *list(stack.layer)[: _cut(model)]]  # type: ignore[arg-type]
-    kept = {id(parameter) for module in frozen for parameter in module.parameters()}
+    layers = _layers(model)
+    frozen = [_parts(model)[0].embeddings, *layers[: _cut(model)]]
+    frozen += layers[len(layers) - _pooling_layers(model) :]
+    kept = {id(p) for module in frozen for p in module.parameters()}  # type: ignore[union-attr]
     return {name for name, parameter in model.named_parameters() if id(parameter) in kept}
 
 
@@ -247,14 +275,42 @@ def _frozen_outputs(
     tokens = classifier.tokenise(texts)
     hidden: list[Tensor] = [torch.empty(0)] * len(tokens)
     first = np.empty((len(tokens), classifier.model.config.hidden_size), dtype=np.float32)
-    with torch.no_grad():
-        for chosen in length_batches([len(ids) for ids in tokens], _BATCH_TOKENS):
-            batch = classifier.batch([tokens[row] for row in chosen])
+
+    def work(rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        with torch.no_grad():
+            batch = classifier.batch([tokens[row] for row in rows])
             states = classifier.model.base_model(**batch, output_hidden_states=True).hidden_states
-            first[chosen] = states[-1][:, 0].float().cpu().numpy()
-            for place, row in enumerate(chosen):
-                hidden[row] = states[cut][place, : len(tokens[row])].clone()
+        for place, row in enumerate(rows):
+            hidden[row] = states[cut][place, : len(tokens[row])].clone()
+        found: NDArray[np.float32] = states[-1][:, 0].float().cpu().numpy()
+        return found
+
+    with NoProgress().task("", len(tokens)) as task:
+        run_batches(work, token_batches(tokens), first, device=classifier.device, task=task)
     return hidden, first
+
+
+def _make_mean_pooling(layer: Any) -> None:
+    """Set the weights of a BERT layer so that each token comes out as the mean of all tokens.
+
+    Queries of zero attend to all tokens alike; values pass unchanged; the gain drowns what the
+    token itself was; the feed-forward part adds nothing. The layer norms bring the mean to
+    variance 1. So the first token, which the standard head reads, is what the encoder was
+    trained to give as the vector of the text.
+    """
+    width = layer.output.dense.out_features
+    attention = layer.attention
+    with torch.no_grad():
+        for linear in (attention.self.query, attention.self.key, layer.output.dense):
+            linear.weight.zero_()
+            linear.bias.zero_()
+        attention.self.value.weight.copy_(torch.eye(width))
+        attention.output.dense.weight.copy_(POOLING_GAIN * torch.eye(width))
+        attention.self.value.bias.zero_()
+        attention.output.dense.bias.zero_()
+        for norm in (attention.output.LayerNorm, layer.output.LayerNorm):
+            norm.weight.fill_(1.0)
+            norm.bias.zero_()
 
 
 def _start_as_probe(model: Any, first: NDArray[np.float32], rows: Rows) -> bool:
@@ -264,18 +320,17 @@ def _start_as_probe(model: Any, first: NDArray[np.float32], rows: Rows) -> bool:
         return False
     from sklearn.linear_model import LogisticRegression
 
-    mean, spread = first.mean(axis=0), first.std(axis=0) + 1e-3
-    features = np.tanh(PROBE_SCALE * (first - mean) / spread)
-    probe = LogisticRegression(C=PROBE_INVERSE_REGULARISATION / first.shape[1] * 10, max_iter=500)
-    probe.fit(features, rows.labels, sample_weight=rows.weights)
+    classes = model.config.num_labels
+    strength = inverse_regularisation(classes) / (PROBE_SCALE**2 * first.shape[1])
+    probe = LogisticRegression(C=strength, max_iter=500)
+    probe.fit(np.tanh(PROBE_SCALE * first), rows.labels, sample_weight=rows.weights)
     coefficients, intercept = probe.coef_, probe.intercept_
-    if len(coefficients) == 1:
+    if classes == 2:
         coefficients = np.concatenate([-coefficients, coefficients]) / 2
         intercept = np.concatenate([-intercept, intercept]) / 2
     with torch.no_grad():
-        scale = torch.from_numpy(PROBE_SCALE / spread)
-        pooler.weight.copy_(torch.diag(scale))
-        pooler.bias.copy_(-scale * torch.from_numpy(mean))
+        pooler.weight.copy_(PROBE_SCALE * torch.eye(first.shape[1]))
+        pooler.bias.zero_()
         model.classifier.weight.copy_(torch.from_numpy(coefficients))
         model.classifier.bias.copy_(torch.from_numpy(intercept))
     return True
@@ -287,7 +342,7 @@ def _optimiser(model: Any, steps: int) -> tuple[Any, Any]:
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": WEIGHT_DECAY},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    optimiser = torch.optim.AdamW(groups, lr=LEARNING_RATE)
+    optimiser = torch.optim.AdamW(groups, lr=LEARNING_RATE, fused=True)
     warm = max(1, round(WARM_UP * steps))
 
     def rate(step: int) -> float:

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...store.errors import UserError
-from ..encoders import SILENT, Encoder
+from ..compute import SILENT
+from ..encoders import Encoder
 from ..progress import Progress
 from .base import (
     FitReport,
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
 
 NAME = "linear"
-INVERSE_REGULARISATION = 10.0
-PROTOTYPE_WEIGHT = 0.5
+PROTOTYPE_WEIGHT = 4.0
+BALANCE = 1.0
 ZERO_SHOT_TEMPERATURE = 0.05
 
 
@@ -157,6 +158,29 @@ class LinearLearner:
         return self._encoder.encode(inputs.texts, progress=progress)
 
 
+def inverse_regularisation(classes: int) -> float:
+    """C of the logistic regression on vectors of norm 1: 2 sqrt(classes).
+
+    Measured on 75 to 300 random labels: 2 to 4 classes want 3, 77 classes want 10 to 30.
+    """
+    return float(2.0 * np.sqrt(classes))
+
+
+def training_rows(
+    labels: NDArray[np.int64], weights: NDArray[np.float32], classes: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Labels and weights of n rows followed by one prototype row for each class.
+
+    Each class is weighted by (mean size / its size) ** BALANCE, its size being the summed
+    weights of its rows, so that a class met rarely so far is not given up.
+    """
+    sizes = np.bincount(labels, weights=weights, minlength=classes) + PROTOTYPE_WEIGHT
+    factor = (sizes.mean() / sizes) ** BALANCE
+    every = np.concatenate([labels, np.arange(classes)])
+    counted = np.concatenate([weights, np.full(classes, PROTOTYPE_WEIGHT)])
+    return every, (counted * factor[every]).astype(np.float32)
+
+
 def _train(
     vectors: NDArray[np.float32],
     training: Training,
@@ -166,12 +190,8 @@ def _train(
     from sklearn.linear_model import LogisticRegression
 
     classes = len(prototypes)
-    rows = np.concatenate([vectors, prototypes])
-    labels = np.concatenate([training.labels, np.arange(classes)])
-    weights = np.concatenate(
-        [training.weights, np.full(classes, PROTOTYPE_WEIGHT, dtype=np.float32)]
-    )
-    model = LogisticRegression(C=INVERSE_REGULARISATION, max_iter=500, random_state=seed)
-    model.fit(rows, labels, sample_weight=weights)
+    labels, weights = training_rows(training.labels, training.weights, classes)
+    model = LogisticRegression(C=inverse_regularisation(classes), max_iter=500, random_state=seed)
+    model.fit(np.concatenate([vectors, prototypes]), labels, sample_weight=weights)
     loss = mean_log_loss(model.predict_proba(vectors), training.labels, training.weights)
     return model, loss

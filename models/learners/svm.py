@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..encoders import SILENT, Encoder
+from ..compute import SILENT
+from ..encoders import Encoder
 from ..progress import Progress
 from .base import (
     FitReport,

@@ -54,6 +54,14 @@ def test_all_right_accepts_everything() -> None:
     assert threshold.value == 0.01
 
 
+@pytest.mark.parametrize(("n", "supported"), [(37, False), (38, True)])
+def test_the_test_is_exact(n: int, supported: bool) -> None:
+    # P(Binomial(37, 0.1) <= 1) = 0.1037 and P(Binomial(38, 0.1) <= 1) = 0.0953.
+    correct = np.arange(n) != 0
+    threshold = accept_threshold(np.full(n, 0.5), correct, risk=0.1, delta=0.1, grid=[0.5])
+    assert (threshold is not None) == supported
+
+
 @pytest.mark.parametrize("n", [0, 1, 21])
 def test_too_few_items_support_no_threshold(n: int) -> None:
     assert gold_needed(0.1, 0.1) == 22

@@ -273,6 +273,19 @@ def test_corrections_raise_the_delivered_accuracy_by_what_was_found() -> None:
     assert certificate.delivered_high <= 1
 
 
+def test_wrong_labels_that_stay_wrong_do_not_raise_the_delivered_accuracy() -> None:
+    pool = population(200, 0.2, 1)
+    draw = pool.draw(50, seed=0)
+    errors = pool.errors(draw)
+    kept = errors.copy()
+    kept[np.flatnonzero(errors)[0]] = False
+    some = certify(errors, draw, labels=pool.digest, used_in_training=[], corrected=kept)
+    assert some.low == pool.certify(draw).low
+    assert some.corrected == pytest.approx((errors.sum() - 1) * 0.8 / 200)
+    with pytest.raises(UserError, match="corrected has the shape"):
+        certify(errors, draw, labels=pool.digest, used_in_training=[], corrected=kept[:3])
+
+
 def hoeffding_width(n: int) -> float:
     """Predictably mixed Hoeffding confidence sequence (Waudby-Smith & Ramdas 2024), one look."""
     t = np.arange(1, n + 1)

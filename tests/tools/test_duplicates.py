@@ -80,6 +80,12 @@ def test_groups_point_to_the_first_with_the_same_key(several: list[str]) -> None
     assert duplicate_groups(several).tolist() == [keys.index(key) for key in keys]
 
 
+def test_normalising_again_changes_no_single_character() -> None:
+    characters = [chr(code) for code in range(0x20000) if not 0xD800 <= code < 0xE000]
+    keys = normalised(characters)
+    assert normalised(keys) == keys
+
+
 def test_groups_across_batches() -> None:
     several = [f"text number {i % 5000}" for i in range(12_000)]
     np.testing.assert_array_equal(duplicate_groups(several), np.arange(12_000) % 5000)

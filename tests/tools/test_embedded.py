@@ -149,6 +149,35 @@ def test_the_decisive_words_come_first() -> None:
     assert min(drops) > 0
 
 
+def test_words_that_speak_for_another_label_are_not_named() -> None:
+    (found,) = suggest(["refund my invoice error"])
+    assert found.label == 0
+    assert "error" not in {word for word, _ in found.words}
+    assert "refund" in {word for word, _ in found.words}
+
+
+def test_the_distribution_is_the_documented_mixture() -> None:
+    x = np.array([[0.6, 0.8]], np.float32)
+    labels = np.eye(2, dtype=np.float32)
+    labelled = np.array([[0.8, 0.6], [0.0, 1.0]], np.float32)
+    using = EmbeddedAnnotator(
+        labels,
+        labelled,
+        np.array([0, 1]),
+        np.array([5, 6]),
+        temperature=0.5,
+        neighbour_temperature=0.25,
+        label_weight=2.0,
+        most_neighbours=0.4,
+    )
+    first = np.array([2.8, 0.6]) / np.hypot(2.8, 0.6)
+    scores = np.exp(np.array([x[0] @ first, x[0, 1]]) / 0.5)
+    weights = np.exp(labelled @ x[0] / 0.25)
+    share = 0.4 * 2 / (2 + 2)
+    expected = (1 - share) * scores / scores.sum() + share * weights / weights.sum()
+    np.testing.assert_allclose(using.distribution(x)[0], expected, atol=1e-5)
+
+
 def test_the_drop_is_that_of_the_text_without_every_occurrence_of_the_word() -> None:
     (found,) = suggest(["Refund, I want a refund now"], unlabelled())
     word, drop = found.words[0]

@@ -29,7 +29,7 @@ class Cluster:
 
     name: str = "cluster"
     needs: frozenset[Need] = frozenset({"vectors"})
-    limit: int = 20_000
+    limit: int = 10_000
     max_clusters: int = 500
     neighbours: int = 20
     neighbours_from: int = 2_000

@@ -1,0 +1,93 @@
+"""`plan`: what a run would do and cost, spending nothing and writing nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..tools.budget import label_plan
+from .data import load
+from .run import Options, checked_labels, request_of
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+SECONDS_A_LABEL = 8.0
+"""An assumption, said where it is used: how long a person looks at one short text."""
+TEXTS_A_SECOND = 100.0
+"""An assumption, said where it is used: news-length texts the encoder embeds on two cores."""
+
+
+def make_plan(**options: Any) -> dict[str, Any]:
+    """Read and check the data, and say what `run` would ask for, how long and how much.
+
+    Raises:
+        UserError: what `run` would refuse, in the same words.
+    """
+    given = Options(**options)
+    labels = checked_labels(given)
+    loaded = load(
+        given.data,
+        text_columns=given.text_columns,
+        id_column=given.id_column,
+        gold_column=given.gold_column,
+        encoding=given.encoding,
+        label_names=[label.name for label in labels] if labels and given.gold_column else None,
+    )
+    request = request_of(given, labels, loaded.text_columns)
+    from ..tools.duplicates import duplicate_groups
+
+    unique = len(set(duplicate_groups(loaded.texts.to_pylist()).tolist()))
+    plan = label_plan(request.budgets, unique)
+    return {
+        "data": str(Path(given.data)),
+        "items": len(loaded.ids),
+        "unique": unique,
+        "text_columns": list(loaded.text_columns),
+        "labels": [label.name for label in labels],
+        "target_accuracy": request.target_accuracy,
+        "human_labels": plan.total,
+        "train": plan.train,
+        "gold": plan.gold,
+        "audit": plan.audit,
+        "rounds": plan.rounds,
+        "batch": plan.batch,
+        "usd": round(plan.total * given.label_price, 2),
+        "minutes_of_a_person": round(plan.total * SECONDS_A_LABEL / 60, 1),
+        "minutes_of_embedding": round(unique / TEXTS_A_SECOND / 60, 1),
+        "certificate_half_width": round(expected_half_width(plan.audit), 3),
+        "notes": list(loaded.notes),
+    }
+
+
+def expected_half_width(audit: int, accuracy: float = 0.9, level: float = 0.95) -> float:
+    """About how far the certificate's interval will reach to each side.
+
+    The half width of the exact interval for `audit` items at `accuracy`, which is what the
+    time-uniform one comes to within a factor of about 1.3.
+    """
+    if audit < 1:
+        return 1.0
+    from ..tools.certificate import fixed_interval
+
+    found = fixed_interval(round(accuracy * audit), audit, level)
+    return (found.high - found.low) / 2
+
+
+def print_plan(console: Console, plan: dict[str, Any]) -> None:
+    """The plan in a few sentences."""
+    lines = [
+        f"{plan['items']} items ({plan['unique']} different texts) from {plan['data']}",
+        f"labels: {', '.join(plan['labels'])}",
+        f"{plan['human_labels']} questions to a person: {plan['train']} to train in "
+        f"{plan['rounds']} rounds of {plan['batch']}, {plan['gold']} to calibrate, "
+        f"{plan['audit']} to certify",
+        f"about {plan['minutes_of_a_person']} minutes of a person (at {SECONDS_A_LABEL:.0f} s a "
+        f"question), {plan['minutes_of_embedding']} minutes to embed (at {TEXTS_A_SECOND:.0f} "
+        f"texts a second), {plan['usd']} USD",
+        f"the certificate will be about ±{plan['certificate_half_width']:.0%} wide "
+        "(if 90% of the labels are right)",
+        *plan["notes"],
+    ]
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

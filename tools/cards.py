@@ -1,0 +1,153 @@
+"""The model card and the data card: Markdown that travels with what was handed over.
+
+Both open with front matter as the Hugging Face hub reads it. What is not known (licence,
+language, where the texts come from) is not filled in: the cards say that it has to be added.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from ..store.database import Store
+from ..store.pool import Pool
+from ..store.spec import Settings, TaskSpec
+from .export import COLUMNS
+from .rendering import page
+from .report import calibration_words, certificate_words
+from .summary import Summary, duration, percent, summarise
+
+TAGS = ["text-classification", "active-learning", "labelwright"]
+LIBRARIES = {"linear": "sklearn", "svm": "sklearn", "bert": "transformers"}
+DEFAULT_BASE = "sentence-transformers/all-MiniLM-L6-v2"
+
+COLUMN_WORDS = {
+    "id": "the item's id, from the data file or its row number",
+    "text": "the text, unchanged (in CSV, cells that a spreadsheet would run as a formula begin "
+    "with an apostrophe)",
+    "label": "one of the labels above",
+    "confidence": "calibrated probability that the label is right, in [0, 1]; empty where it is "
+    "not known and for labels given by hand",
+    "source": "what kind of annotator the label comes from",
+    "annotator": "which one",
+    "rationale": "what the label rests on; for a copy, the item whose text it repeats",
+    "round": "the round in which the label, or the model that gave it, came to be",
+}
+
+
+def model_card(store: Store, pool: Pool, spec: TaskSpec, settings: Settings) -> str:
+    """The card of the classifier in `models/final`, as Markdown with front matter.
+
+    Raises:
+        ValueError: no model was trained.
+    """
+    summary = summarise(store, pool, spec)
+    model = summary.model
+    if model is None:
+        raise ValueError("there is no model to write a card for: train one first")
+    return page("model_card.md").render(
+        front=_front_matter(_model_front(model, spec, settings)),
+        model=model,
+        spec=spec,
+        settings=settings,
+        summary=summary,
+        trained=_trained_on(store, model),
+        encoder_literal=json.dumps(settings.encoder),
+        metrics=_model_metrics(summary),
+        calibration=calibration_words(summary),
+        percent=percent,
+    )
+
+
+def data_card(store: Store, pool: Pool, spec: TaskSpec, settings: Settings) -> str:
+    """The card of the labelled data in `exports`, as Markdown with front matter."""
+    summary = summarise(store, pool, spec)
+    front = {
+        "task_categories": ["text-classification"],
+        "tags": ["active-learning", "labelwright"],
+        "labels": spec.label_names,
+        "size_categories": [_size_category(summary.items)],
+        "configs": [{"config_name": "default", "data_files": "labels.parquet"}],
+    }
+    return page("data_card.md").render(
+        front=_front_matter(front),
+        spec=spec,
+        settings=settings,
+        summary=summary,
+        counts=dict(summary.balance),
+        certificate=certificate_words(summary, spec),
+        calibration=calibration_words(summary),
+        columns=[(name, COLUMN_WORDS[name]) for name in COLUMNS],
+        digest=pool.digest,
+        percent=percent,
+        duration=duration,
+    )
+
+
+def _front_matter(fields: Mapping[str, Any]) -> str:
+    body = yaml.safe_dump(dict(fields), sort_keys=False, allow_unicode=True)
+    return f"---\n{body}---\n"
+
+
+def _model_front(model: Mapping[str, Any], spec: TaskSpec, settings: Settings) -> dict[str, Any]:
+    front: dict[str, Any] = {
+        "library_name": LIBRARIES[model["learner"]],
+        "pipeline_tag": "text-classification",
+        "tags": TAGS,
+        "labels": spec.label_names,
+    }
+    if model["learner"] == "bert":
+        default = settings.encoder == DEFAULT_BASE.partition("/")[2]
+        front["base_model"] = DEFAULT_BASE if default else settings.encoder
+    return front
+
+
+def _trained_on(store: Store, model: Mapping[str, Any]) -> dict[str, int]:
+    """How many training items come from which kind of annotator; a person's word goes first."""
+    kinds: dict[int, str] = {}
+    for each in store.annotations(purposes=("accept", "train", "gold", "audit")):
+        if each.label is not None and (each.purpose != "accept" or each.row not in kinds):
+            kinds[each.row] = each.kind
+    counts: dict[str, int] = {}
+    for row in model["rows"]:
+        kind = kinds[int(row)]
+        counts[kind] = counts.get(kind, 0) + 1
+    return counts
+
+
+def _model_metrics(summary: Summary) -> list[str]:
+    """What was measured of the model, each with its interval, its n and its origin."""
+    metrics = []
+    found, measured = summary.certificate, summary.last_quality
+    if found is not None and found["human_share"] < 1:
+        low, middle, high = (_machine_share(found, name) for name in ("low", "estimate", "high"))
+        metrics.append(
+            f"Accuracy on the {percent(1 - found['human_share'])} of this pool that no person had "
+            f"labelled when its answers were frozen: {percent(middle)}, interval {percent(low)} "
+            f"to {percent(high)} at {percent(found['level'])}, valid at every look "
+            f"(n = {found['n_audited']} audit items drawn by known probabilities, "
+            f"{found['n_errors']} wrong or left open)."
+        )
+    if measured is not None:
+        metrics.append(
+            f"Accuracy of the model of round {measured['round']}, which did not learn from the "
+            f"gold items: {percent(measured['estimate'])}, interval {percent(measured['low'])} to "
+            f"{percent(measured['high'])} at {percent(measured['level'])} (n = {measured['n']} "
+            "gold items, drawn evenly from the pool). The model of this card has learned from "
+            "them too and cannot be measured on them."
+        )
+    return metrics or ["Nothing was measured: no item was set aside to measure on."]
+
+
+def _machine_share(certificate: Mapping[str, Any], name: str) -> float:
+    """Accuracy of the machine labels alone, from that of all labels: those by hand are right."""
+    mass = 1 - float(certificate["human_share"])
+    return min(1.0, max(0.0, 1 - (1 - float(certificate[name])) / mass))
+
+
+def _size_category(n: int) -> str:
+    bounds = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M")]
+    return next((name for bound, name in bounds if n < bound), "1M<n<10M")

@@ -1,0 +1,245 @@
+"""`report.html`: what was delivered, how right it is, what it cost, and why each step was taken.
+
+One self-contained page: no script, no address outside of it, readable on a phone and on paper.
+Every number carries how many items it rests on and where those came from; where something was
+not measured, the page says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..store.database import Store
+from ..store.events import ApprovalEvent, DecisionEvent, ToolEvent
+from ..store.files import replacing
+from ..store.pool import Pool
+from ..store.spec import Settings, TaskSpec
+from ..store.trace import StoredEvent
+from . import figures
+from .rendering import page
+from .summary import Compared, Summary, confusions, duration, inert, percent, summarise
+
+WORST = 8
+"""Pairs of labels listed under the confusion matrix."""
+
+
+def write_report(store: Store, pool: Pool, spec: TaskSpec, settings: Settings, path: Path) -> None:
+    """Write the report of a project as it stands; an older one is replaced whole.
+
+    Raises:
+        OperatorError: the disk is full or the folder is read-only.
+    """
+    text = render_report(store, pool, spec, settings)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def render_report(store: Store, pool: Pool, spec: TaskSpec, settings: Settings) -> str:
+    """The page as text; the same store gives the same text."""
+    summary = summarise(store, pool, spec)
+    events = store.events()
+    return page("report.html").render(
+        spec=spec,
+        settings=settings,
+        summary=summary,
+        certificate=certificate_words(summary, spec),
+        tiles=_tiles(summary, spec),
+        curve=_curve(summary, spec),
+        rounds=figures.labels_by_round(summary.asked) if summary.asked else "",
+        matrix=_matrix(summary.compared, spec.label_names),
+        confusions=_confusions(summary.compared, spec.label_names),
+        balance=_bars([(inert(name), n) for name, n in summary.balance]),
+        seconds=_bars(_seconds(events)),
+        calibration=calibration_words(summary),
+        decisions=_decisions(events),
+        events=len(events),
+        began=events[0].time if events else "",
+        percent=percent,
+        duration=duration,
+        inert=inert,
+    )
+
+
+def certificate_words(summary: Summary, spec: TaskSpec) -> list[str]:
+    """What is certified about the delivered labels, in plain sentences; also when nothing is."""
+    found = summary.certificate
+    if found is None:
+        return _no_certificate(summary)
+    level = percent(found["level"])
+    words = [
+        f"At least {percent(found['delivered_low'])} of the {summary.items:,} delivered labels "
+        f"are right, with {level} confidence; the best estimate is "
+        f"{percent(found['delivered_estimate'])}, and the interval reaches up to "
+        f"{percent(found['delivered_high'])}.",
+        f"How we know: the machine labels were frozen first. Then {found['n_audited']} of those "
+        f"items were drawn, each with a known probability, and shown to {summary.human} without "
+        f"the machine's label. {_wrong(found['n_errors'])} wrong or left open. Before the audit "
+        f"{percent(found['human_share'])} of the items had "
+        "been labelled by hand and count as right.",
+        "The interval holds at every look (a confidence sequence), so stopping as soon as it was "
+        f"good enough did not spoil it. Method: {found['method']}.",
+    ]
+    if found["corrected"]:
+        words.append(
+            f"Before the mistakes that the audit found were put right, the accuracy was "
+            f"{percent(found['estimate'])} ({percent(found['low'])} to {percent(found['high'])})."
+        )
+    if spec.target_accuracy is not None:
+        reached = found["delivered_low"] >= spec.target_accuracy
+        words.append(
+            f"The target of {percent(spec.target_accuracy)} is {'' if reached else 'not '}"
+            "reached by the lower end of the interval."
+        )
+    if summary.simulated:
+        words.append(
+            "The reviewer was simulated: answers came from the gold labels of the data file, "
+            "so the certificate says how well the labels agree with those, and no person judged."
+        )
+    return words
+
+
+def calibration_words(summary: Summary) -> list[str]:
+    """How far the confidences can be believed, in plain sentences."""
+    model, measured = summary.model, summary.last_quality
+    if model is None:
+        return ["No model was trained, so there are no confidences."]
+    if model["temperature"] is None:
+        words = [
+            f"The confidences of the delivered model are {model['calibrated_on']}: "
+            "read them as an order, not as probabilities."
+        ]
+    else:
+        words = [
+            f"Probabilities were calibrated with temperature {model['temperature']:.2f} "
+            f"(1 means unchanged, above 1 made less sure), fitted on {model['calibrated_on']}."
+        ]
+    if measured is not None and measured.get("calibration_error") is not None:
+        words.append(
+            f"Expected calibration error {measured['calibration_error']:.3f} on {measured['n']} "
+            f"gold items, by the model of round {measured['round']}: the mean distance between "
+            "confidence and accuracy in ten bins. It was measured on the items that its "
+            "temperature was fitted on and is an optimistic figure; few items make it coarse."
+        )
+    else:
+        words.append("The calibration error was not measured: there were no gold items.")
+    return words
+
+
+def _no_certificate(summary: Summary) -> list[str]:
+    words = [
+        "There is no certificate: the delivered labels were not audited, so their accuracy is "
+        "not known."
+    ]
+    measured = summary.last_quality
+    if measured is not None:
+        words.append(
+            f"What is known: the model of round {measured['round']} was right on "
+            f"{percent(measured['estimate'])} of {measured['n']} gold items "
+            f"({percent(measured['low'])} to {percent(measured['high'])} at "
+            f"{percent(measured['level'])}). The delivered labels come from a later model."
+        )
+    words.append("To get one, leave human labels in the budget for an audit.")
+    return words
+
+
+def _wrong(errors: int) -> str:
+    return {0: "None of them was", 1: "One was"}.get(errors, f"{errors} were")
+
+
+def _tiles(summary: Summary, spec: TaskSpec) -> list[tuple[str, str, str]]:
+    """The headline: name, number, and what the number rests on."""
+    limit = spec.budgets.human_labels
+    by = summary.asked_by_purpose
+    spent = ", ".join(f"{n} to {_verb(name)}" for name, n in by.items() if n) or "none"
+    copies = f"{summary.unique:,} different texts, {summary.copies:,} repeat another"
+    return [
+        _accuracy_tile(summary),
+        (
+            "Human labels" if not summary.simulated else "Labels by the simulated reviewer",
+            f"{summary.human_labels}" + (f" of {limit}" if limit is not None else ""),
+            spent + (f"; {summary.skipped} skipped" if summary.skipped else ""),
+        ),
+        ("Items", f"{summary.items:,}", copies),
+        ("Money", f"${summary.usd:,.2f}", _money(spec, summary)),
+        ("Time", duration(summary.seconds), "computing and reviewing, as the ledger adds it up"),
+    ]
+
+
+def _verb(purpose: str) -> str:
+    return {"train": "train", "gold": "measure (gold)", "audit": "certify (audit)"}[purpose]
+
+
+def _accuracy_tile(summary: Summary) -> tuple[str, str, str]:
+    found, measured = summary.certificate, summary.last_quality
+    if found is not None:
+        return (
+            "Accuracy of the delivered labels",
+            percent(found["delivered_estimate"]),
+            f"certified: {percent(found['delivered_low'])} to {percent(found['delivered_high'])} "
+            f"at {percent(found['level'])}, valid at every look; {found['n_audited']} audit items",
+        )
+    if measured is not None:
+        return (
+            "Accuracy, not certified",
+            percent(measured["estimate"]),
+            f"{percent(measured['low'])} to {percent(measured['high'])} at "
+            f"{percent(measured['level'])}; the model of round {measured['round']} on "
+            f"{measured['n']} gold items",
+        )
+    return ("Accuracy", "not known", "no audit and no gold items")
+
+
+def _money(spec: TaskSpec, summary: Summary) -> str:
+    limit = "no limit was set" if spec.budgets.usd is None else f"of ${spec.budgets.usd:,.2f}"
+    return limit + (f"; {summary.tokens:,} tokens" if summary.tokens else "")
+
+
+def _curve(summary: Summary, spec: TaskSpec) -> str:
+    return figures.learning_curve(summary.quality, spec.target_accuracy) if summary.quality else ""
+
+
+def _matrix(compared: Compared | None, names: Sequence[str]) -> str:
+    return "" if compared is None else figures.confusion_matrix(compared.counts, names)
+
+
+def _confusions(compared: Compared | None, names: Sequence[str]) -> list[tuple[str, str, int]]:
+    return [] if compared is None else confusions(compared, names, WORST)
+
+
+def _bars(values: Sequence[tuple[str, float]]) -> list[tuple[str, float, float, float]]:
+    """Name, value, share of the sum and width of the bar in percent."""
+    total = sum(value for _, value in values) or 1
+    most = max((value for _, value in values), default=0) or 1
+    return [(name, v, v / total, round(100 * v / most, 1)) for name, v in values]
+
+
+def _seconds(events: Sequence[StoredEvent]) -> list[tuple[str, float]]:
+    sums: dict[str, float] = {}
+    for each in events:
+        if isinstance(each.event, ToolEvent):
+            sums[each.event.tool] = sums.get(each.event.tool, 0.0) + each.event.seconds
+    return sorted(sums.items(), key=lambda pair: -pair[1])
+
+
+def _decisions(events: Sequence[StoredEvent]) -> list[dict[str, Any]]:
+    approvals = {
+        each.place.step: each.event for each in events if isinstance(each.event, ApprovalEvent)
+    }
+    rows = []
+    for each in events:
+        if not isinstance(each.event, DecisionEvent):
+            continue
+        said = approvals.get(each.place.step)
+        rows.append(
+            {
+                "step": each.place.step,
+                "tool": each.event.tool,
+                "args": ", ".join(f"{name}={value}" for name, value in each.event.args.items()),
+                "reason": inert(each.event.reason),
+                "policy": each.event.policy + (" (fallback)" if each.event.fallback else ""),
+                "approved": f"{said.answer} by {inert(said.by)}" if said else "not asked",
+            }
+        )
+    return rows
