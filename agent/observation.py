@@ -12,8 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ..store.database import Store
 from ..store.pool import Pool
-from ..store.records import HUMAN_KINDS
-from ..store.spec import Settings, TaskSpec
+from ..store.spec import TaskSpec
 from ..tools.audit_sample import audited
 from ..tools.budget import budget_left, label_plan
 from ..tools.labels import training_labels, unlabelled_rows
@@ -78,12 +77,18 @@ def observe(
     store: Store,
     pool: Pool,
     spec: TaskSpec,
-    settings: Settings,
     *,
     step: int,
     last_result: dict[str, Any] | None,
 ) -> Observation:
     """Build the observation from the store; the same store gives the same observation."""
+    with store.remembering():
+        return _observed(store, pool, spec, step, last_result)
+
+
+def _observed(
+    store: Store, pool: Pool, spec: TaskSpec, step: int, last_result: dict[str, Any] | None
+) -> Observation:
     items = len(pool.unique_rows)
     left, plan = budget_left(store, spec.budgets, items), label_plan(spec.budgets, items)
     trained, model = training_labels(store, final=False), store.artefact("model")
@@ -168,10 +173,10 @@ def _batch(store: Store) -> Batch | None:
 
 def _agreement(store: Store) -> dict[str, int]:
     """How often the person agreed with the suggestion that was shown."""
-    shown = {each.row: each.label for each in store.annotations(purposes=("suggest",))}
-    given = store.annotations(purposes=("train",), kinds=HUMAN_KINDS)
-    compared = [each for each in given if each.row in shown and each.label is not None]
-    agreed = sum(each.label == shown[each.row] for each in compared)
+    shown = store.suggested_labels()
+    given = store.human_labels(("train",))
+    compared = [row for row in given if row in shown]
+    agreed = sum(given[row] == shown[row] for row in compared)
     return {"agreed": agreed, "of": len(compared)}
 
 

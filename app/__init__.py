@@ -18,7 +18,10 @@ def __getattr__(name: str) -> Any:
 
         return Project
     if name in ("run", "RunResult"):
-        from . import run as module
+        from importlib import import_module
 
+        module = import_module(".run", __name__)
+        # The import puts the module itself under its name: the function is what callers want.
+        globals()["run"] = module.run
         return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

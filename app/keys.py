@@ -133,7 +133,10 @@ class Numbered:
         """
         wanted, number = self._split(typed)
         if number in self.numbers:
-            return self.labels[self.numbers.index(number)]
+            label = self.labels[self.numbers.index(number)]
+            # A number that is not in the narrowed list is a slip, not a choice.
+            if wanted.casefold() in label.casefold():
+                return label
         exact = [label for label in self.labels if label.casefold() == wanted.casefold()]
         found = exact or self.matching(typed)
         if exact or (narrowed and wanted and len(found) == 1):

@@ -8,6 +8,7 @@ stop anywhere: with `q`, Ctrl-C, a closed pipe or a lost connection.
 from __future__ import annotations
 
 import getpass
+import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -85,7 +86,7 @@ class TerminalReviewer:
             read_key: gives one key a call and "" at the end; by default standard input is read,
                 key by key if it is a terminal and line by line if not.
         """
-        self.name = name or getpass.getuser()
+        self.name = name or _login_name()
         self._display = Display(console or Console())
         self._read_key = read_key
 
@@ -155,7 +156,9 @@ class TerminalReviewer:
         """One complete command for the question on the screen."""
         if not keyboard.live:
             self._show(screen, "")
-            return keyboard.line(self._display.echo) or ""
+            command = keyboard.line(self._display.echo)
+            self._display.say("")
+            return command or ""
         typed, complete = "", False
         while not complete:
             self._display.clear()
@@ -226,6 +229,14 @@ class TerminalReviewer:
         if keyboard.live:
             say("\nAny key goes back to the question.", "dim")
             keyboard.key()
+
+
+def _login_name() -> str:
+    """The user's login name; the number of one without a name, as containers have them."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 def _screen(desk: Desk, question: Question) -> _Screen:

@@ -1,0 +1,1 @@
+"""How we know: benchmarks and evaluations, run as `python -m labelwright.evals.NAME`."""

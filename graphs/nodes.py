@@ -183,9 +183,7 @@ def _refuse_repeat(state: State, decision: Decision) -> None:
 
 def _observe(state: State, context: Context, step: int) -> Observation:
     last = state.get("last")
-    return observe(
-        context.store, context.pool, context.spec, context.settings, step=step, last_result=last
-    )
+    return observe(context.store, context.pool, context.spec, step=step, last_result=last)
 
 
 def _token_charges(context: Context, decision: Decision) -> list[Charge]:

@@ -8,19 +8,21 @@ triggers in the database refuse it.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
 from .errors import OperatorError, UserError
 from .records import (
     HUMAN_KINDS,
+    LABEL_PURPOSES,
     Annotation,
     AnnotatorKind,
     Answer,
+    GivenLabel,
     Purpose,
     Question,
     ReviewRequest,
@@ -43,6 +45,8 @@ from .writer import Writer
 
 DATABASE = "labelwright.db"
 
+T = TypeVar("T")
+
 
 class Store:
     """Reads and writes one project's database."""
@@ -52,6 +56,7 @@ class Store:
         self.folder = folder
         self._engine = _engine(folder / DATABASE)
         self._writing = self._engine.execution_options(writes=True)
+        self._memory: dict[tuple[Any, ...], Any] | None = None
 
     @classmethod
     def create(cls, folder: Path) -> Store:
@@ -101,6 +106,23 @@ class Store:
             writer.close()
 
     @contextmanager
+    def remembering(self) -> Iterator[None]:
+        """Ask the database each question once inside the block: for many reads and no write."""
+        self._memory = {}
+        try:
+            yield
+        finally:
+            self._memory = None
+
+    def _once(self, key: tuple[Any, ...], read: Callable[[], T]) -> T:
+        if self._memory is None:
+            return read()
+        if key not in self._memory:
+            self._memory[key] = read()
+        found: T = self._memory[key]
+        return found
+
+    @contextmanager
     def _guard(self) -> Iterator[None]:
         try:
             yield
@@ -134,14 +156,19 @@ class Store:
 
     def artefact(self, key: str) -> dict[str, Any] | None:
         """The current artefact of a key, or `None`."""
-        query = sa.select(artefacts.c.value).where(artefacts.c.key == key)
-        rows = self._all(query.order_by(artefacts.c.id.desc()).limit(1))
-        return dict(rows[0]["value"]) if rows else None
+        found = self._once(("artefacts",), self._current_artefacts).get(key)
+        return None if found is None else dict(found)
+
+    def _current_artefacts(self) -> dict[str, dict[str, Any]]:
+        newest = sa.select(sa.func.max(artefacts.c.id)).group_by(artefacts.c.key)
+        query = sa.select(artefacts.c.key, artefacts.c.value).where(artefacts.c.id.in_(newest))
+        return {row["key"]: row["value"] for row in self._all(query)}
 
     def artefact_history(self, key: str) -> list[dict[str, Any]]:
         """All artefacts of a key, oldest first."""
-        query = sa.select(artefacts.c.value).where(artefacts.c.key == key)
-        return [dict(row["value"]) for row in self._all(query.order_by(artefacts.c.id))]
+        query = sa.select(artefacts.c.value).where(artefacts.c.key == key).order_by(artefacts.c.id)
+        rows = self._once(("history", key), lambda: self._all(query))
+        return [dict(row["value"]) for row in rows]
 
     def annotations(
         self,
@@ -160,24 +187,45 @@ class Store:
             query = query.where(annotation_rows.c.kind.in_(kinds))
         return [_annotation(found) for found in self._all(query)]
 
+    def given_labels(self) -> list[GivenLabel]:
+        """Every label that people gave or that was accepted without asking, oldest first."""
+        return self._once(("given",), self._given_labels)
+
+    def _given_labels(self) -> list[GivenLabel]:
+        table = annotation_rows.c
+        query = (
+            sa.select(table.row, table.label, table.purpose, table.kind, table.review)
+            .where(table.purpose.in_(LABEL_PURPOSES), table.label.is_not(None))
+            .order_by(table.id)
+        )
+        return [GivenLabel(**row) for row in self._all(query)]
+
+    def suggested_labels(self) -> dict[int, str]:
+        """Row → the newest label that an annotator suggested."""
+        table = annotation_rows.c
+        query = sa.select(table.row, table.label).where(table.purpose == "suggest")
+        return {row["row"]: row["label"] for row in self._all(query.order_by(table.id))}
+
     def human_labels(self, purposes: Sequence[Purpose] = ()) -> dict[int, str]:
         """Row → label as a person gave it (the newest answer), for all or some purposes."""
-        found = self.annotations(purposes=purposes, kinds=HUMAN_KINDS)
-        return {each.row: each.label for each in found if each.label is not None}
+        return {
+            each.row: each.label
+            for each in self.given_labels()
+            if each.kind in HUMAN_KINDS and (not purposes or each.purpose in purposes)
+        }
 
     def label_counts(self) -> dict[str, int]:
         """How many human labels each label has."""
-        query = (
-            sa.select(annotation_rows.c.label, sa.func.count(sa.distinct(annotation_rows.c.row)))
-            .where(annotation_rows.c.kind.in_(HUMAN_KINDS), annotation_rows.c.label.is_not(None))
-            .group_by(annotation_rows.c.label)
-        )
-        return {row["label"]: int(row["count_1"]) for row in self._all(query)}
+        counts: dict[str, int] = {}
+        for label in self.human_labels().values():
+            counts[label] = counts.get(label, 0) + 1
+        return counts
 
     def totals(self) -> Totals:
         """What the ledger adds up to."""
         query = sa.select(ledger.c.what, sa.func.sum(ledger.c.amount).label("sum"))
-        sums = {row["what"]: float(row["sum"]) for row in self._all(query.group_by(ledger.c.what))}
+        rows = self._once(("totals",), lambda: self._all(query.group_by(ledger.c.what)))
+        sums = {row["what"]: float(row["sum"]) for row in rows}
         return Totals(
             human_labels=int(sums.get("human_label", 0)),
             usd=sums.get("usd", 0.0),
@@ -192,7 +240,8 @@ class Store:
 
     def reviews(self) -> list[ReviewRequest]:
         """All review requests, oldest first."""
-        return [_review(row) for row in self._all(sa.select(reviews).order_by(reviews.c.event))]
+        query = sa.select(reviews).order_by(reviews.c.event)
+        return self._once(("reviews",), lambda: [_review(row) for row in self._all(query)])
 
     def asked_rows(self) -> set[int]:
         """Rows that were ever put before the reviewer."""

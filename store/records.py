@@ -16,6 +16,8 @@ AnnotatorKind = Literal["human", "simulated", "embedded", "learner", "llm", "gen
 Purpose = Literal["train", "gold", "audit", "suggest", "accept", "final"]
 ReviewPurpose = Literal["train", "gold", "audit"]
 HUMAN_KINDS: tuple[AnnotatorKind, ...] = ("human", "simulated")
+LABEL_PURPOSES: tuple[Purpose, ...] = ("train", "gold", "audit", "accept")
+"""Purposes under which an annotation is a label, and not a suggestion or a prediction."""
 
 
 def canonical_json(value: Any) -> str:
@@ -73,6 +75,17 @@ class Annotation:
             "round": self.round,
             "review": self.review,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class GivenLabel:
+    """A label with what decides how it may be used; the short form of an annotation."""
+
+    row: int
+    label: str
+    purpose: Purpose
+    kind: AnnotatorKind
+    review: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,11 +51,12 @@ def accept_threshold(
     Learn-then-Test (Angelopoulos et al. 2021) by fixed-sequence testing: from the strictest
     threshold of the grid to the loosest, "more than `risk` of the accepted are wrong" is tested by
     the exact binomial p-value P(Binomial(accepted, risk) <= errors); the last threshold before
-    the first p-value above `delta` is taken. Thresholds that accept fewer gold items than any
-    result could support (`gold_needed`) are passed over: that looks at how many are accepted,
-    not at how many are right. With probability at least 1 - delta the promise holds, provided that
-    errors do not become more frequent as confidence rises: then the first threshold that breaks
-    the promise is tested by a p-value that is valid given the number accepted.
+    the first p-value above `delta` is taken. The sequence begins where enough gold items are
+    accepted to support the risk with one error among them, if half of the gold items suffice for
+    that, else with none (`gold_needed`). Both look at how many are accepted, not at how many are
+    right. With probability at least 1 - delta the promise holds, provided that errors do not become
+    more frequent as confidence rises: then the first threshold that breaks the promise is tested by
+    a p-value that is valid given the number accepted.
 
     Args:
         confidence: (n,) of gold items drawn at random from the pool, in [0, 1], by a model and a
@@ -71,13 +72,13 @@ def accept_threshold(
     Raises:
         UserError: shapes or values that do not fit.
     """
-    needed = gold_needed(risk, delta)
     x, right = checked_flags(confidence, correct, empty_allowed=True)
+    begin = _begin(len(x), risk, delta)
     steps = np.sort(np.asarray(grid, dtype=np.float64))[::-1]
     accepted = x[None, :] >= steps[:, None]
     n = accepted.sum(axis=1)
     errors = (accepted & ~right[None, :]).sum(axis=1)
-    tested = np.flatnonzero(n >= needed)
+    tested = np.flatnonzero(n >= begin)
     from scipy.stats import binom
 
     failed = binom.cdf(errors[tested], n[tested], risk) > delta
@@ -99,6 +100,18 @@ def gold_needed(risk: float, delta: float) -> int:
     if not (0 < risk < 1 and 0 < delta < 1):
         raise UserError(f"risk={risk!r}, delta={delta!r}: give numbers between 0 and 1")
     return int(np.ceil(np.log(delta) / np.log1p(-risk) - 1e-9))
+
+
+def _begin(gold: int, risk: float, delta: float) -> int:
+    """How many gold items the first tested threshold must accept.
+
+    Beginning at the bare minimum lets a single early error end the sequence.
+    """
+    without = gold_needed(risk, delta)
+    n = np.arange(without, gold // 2 + 1)
+    p_value = (1 - risk) ** n + n * risk * (1 - risk) ** (n - 1.0)
+    enough = np.flatnonzero(p_value <= delta)
+    return int(n[enough[0]]) if len(enough) else without
 
 
 def checked_flags(

@@ -149,8 +149,8 @@ def certify(
 
     Raises:
         UserError: more answers than draws, `corrected` of another length, an item without a known
-            probability, labels changed
-            after the draw, an audit item used in training, or `level` out of range.
+            probability, labels changed after the draw, an audit item used in training, or `level`
+            out of range.
     """
     wrong = np.asarray(errors, dtype=bool)
     _check_sample(wrong, draw, labels, np.asarray(used_in_training, dtype=np.int64))

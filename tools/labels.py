@@ -33,11 +33,11 @@ def training_labels(store: Store, *, final: bool) -> LabelledRows:
     purposes = {"train", "accept", *(["gold"] if final else [])}
     frozen_review = open_audit_prefix(store)
     found: dict[int, str] = {}
-    for each in store.annotations(purposes=("train", "accept", "gold", "audit")):
+    for each in store.given_labels():
         spent = each.purpose == "audit" and not (
             frozen_review and each.review.startswith(frozen_review)
         )
-        if each.label is not None and (each.purpose in purposes or spent):
+        if each.purpose in purposes or spent:
             found[each.row] = each.label
     return _sorted(found)
 
@@ -63,7 +63,7 @@ def unlabelled_rows(store: Store, pool: Pool) -> NDArray[np.int64]:
     taken = store.asked_rows()
     for dropped in store.artefact_history("rejected"):
         taken.update(each["row"] for each in dropped["items"])
-    taken.update(each.row for each in store.annotations(purposes=("accept",)))
+    taken.update(each.row for each in store.given_labels())
     return pool.unique_rows[~np.isin(pool.unique_rows, np.fromiter(taken, np.int64, len(taken)))]
 
 

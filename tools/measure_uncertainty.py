@@ -126,4 +126,3 @@ def _freeze(context: ToolContext, model: dict[str, Any], scores: Scores) -> Arte
         "attempt": attempt,
     }
     return Artefact("frozen", value)
-

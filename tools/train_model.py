@@ -131,9 +131,8 @@ def _calibrate(
     previous = context.store.artefact("model")
     if kind == "bert" and previous and previous["temperature"] and previous["learner"] == kind:
         # Fine-tuning once a fold would take minutes; the last round's model is its near twin.
-        return Calibrator(
-            float(previous["temperature"])
-        ), "gold items, by the model of the last round"
+        kept = Temperature(float(previous["temperature"]), len(gold))
+        return kept, f"{len(gold)} gold items, by the model of the last round"
     probabilities = _out_of_fold(context, kind, labelled, gold)
     return fit_temperature(probabilities, truth), f"{len(gold)} gold items, out of fold"
 

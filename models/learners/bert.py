@@ -57,7 +57,9 @@ class BertLearner:
         self._label_names = list(label_names)
         self._label_texts = list(label_texts)
         self._encoder = encoder
-        self._location = encoder.location if isinstance(encoder, TransformerEncoder) else None
+        self._location: str | None = None
+        if isinstance(encoder, TransformerEncoder):
+            self._location = encoder.location
         self._model: Classifier | None = None
 
     @property

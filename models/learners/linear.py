@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
 NAME = "linear"
 PROTOTYPE_WEIGHT = 4.0
-BALANCE = 1.0
+# Measured: 1 gains half a point on even classes and loses three where one class is 90%.
+BALANCE = 0.5
 ZERO_SHOT_TEMPERATURE = 0.05
 
 
@@ -105,8 +106,10 @@ class LinearLearner:
         return probabilities
 
     def save(self, folder: Path) -> None:
-        """See `Learner.save`; `joblib.load(folder / "model.joblib")["classifier"]` is a
-        scikit-learn classifier of vectors whose classes are indices into `["label_names"]`.
+        """See `Learner.save`; writes `model.joblib` too.
+
+        `joblib.load(folder / "model.joblib")["classifier"]` is a scikit-learn classifier of vectors; its
+        classes are indices into `["label_names"]` of the same file.
         """
         model = self._fitted()
         write_card(

@@ -86,12 +86,10 @@ class SvmLearner:
         rows = vectoriser.fit_transform(texts)
         svm = _train(rows, labels, weights, seed)
         count = len(training.inputs)
-        temperature, note = (
-            DEFAULT_TEMPERATURE,
-            (
-                f"confidence is a fixed softmax of the margins (temperature {DEFAULT_TEMPERATURE}): "
-                f"{count} labelled items are fewer than the {CALIBRATION_ROWS} needed to fit it"
-            ),
+        temperature = DEFAULT_TEMPERATURE
+        note = (
+            f"confidence is a softmax of the margins with the fixed temperature {temperature}: "
+            f"{count} labelled items are fewer than the {CALIBRATION_ROWS} needed to fit one"
         )
         if count >= CALIBRATION_ROWS:
             margins = _unseen_margins(rows, labels, weights, count, seed)
@@ -115,8 +113,10 @@ class SvmLearner:
         return result
 
     def save(self, folder: Path) -> None:
-        """See `Learner.save`; `joblib.load(folder / "model.joblib")["classifier"]` is a
-        scikit-learn pipeline of texts whose classes are indices into `["label_names"]`.
+        """See `Learner.save`; writes `model.joblib` too.
+
+        `joblib.load(folder / "model.joblib")["classifier"]` is a scikit-learn pipeline of texts; its
+        classes are indices into `["label_names"]` of the same file.
         """
         model = self._fitted()
         write_card(

@@ -62,6 +62,17 @@ def test_the_test_is_exact(n: int, supported: bool) -> None:
     assert (threshold is not None) == supported
 
 
+@pytest.mark.parametrize(("rest", "supported"), [(53, False), (54, True)])
+def test_one_early_error_is_survived_when_half_of_the_gold_can_bear_it(
+    rest: int, supported: bool
+) -> None:
+    # 38 accepted can bear one error, the first 22 cannot; half of 75 is less than 38.
+    confidence = np.concatenate([np.full(22, 0.9), [0.8], np.linspace(0.7, 0.1, rest - 1)])
+    correct = np.arange(len(confidence)) != 0
+    threshold = accept_threshold(confidence, correct, risk=0.1, delta=0.1)
+    assert (threshold is not None) == supported
+
+
 @pytest.mark.parametrize("n", [0, 1, 21])
 def test_too_few_items_support_no_threshold(n: int) -> None:
     assert gold_needed(0.1, 0.1) == 22
