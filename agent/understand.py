@@ -25,6 +25,16 @@ HOW = (
 )
 MAX_WORDS = 6
 """A piece of the goal longer than this is a clause and not a label."""
+_PLACES = (
+    # "into" goes first: "as" also stands in "as fast as you can".
+    r"\binto\b\s+(.+)",
+    r"\bas\b\s+(.+)",
+    r"(.+?\b(?:vs\.?|versus)\b.+)",
+    r":\s*(.+)",
+)
+"""Where a goal names its labels, the surest place first."""
+_BETWEEN = r"\s*,\s*(?:or|and)\s+|\s*,\s*|\s+(?:or|and|vs\.?|versus)\s+|\s*/\s*"
+_ARTICLES = r"^(?:(?:either|an?|the)\s+)+"
 
 
 class DraftLabel(BaseModel):
@@ -92,11 +102,11 @@ def labels_in_goal(goal: str) -> list[LabelSpec]:
     Raises:
         UserError: it names none, or fewer than two; the message shows how to give them.
     """
-    for pattern in (r"\b(?:as|into)\b\s+(.+)", r"(.+?\b(?:vs\.?|versus)\b.+)", r":\s*(.+)"):
-        for match in reversed(list(re.finditer(pattern, goal, flags=re.IGNORECASE | re.DOTALL))):
-            names = _names(match.group(1))
-            if len(names) >= 2:
-                return _checked([(name, "") for name in names], "the goal")
+    for pattern in _PLACES:
+        match = re.search(pattern, goal, flags=re.IGNORECASE | re.DOTALL)
+        names = _names(match.group(1)) if match else []
+        if len(names) >= 2:
+            return _checked([(name, "") for name in names], "the goal")
     raise UserError(f"the goal {goal!r} names no labels: {HOW}")
 
 
@@ -150,12 +160,12 @@ def draft_with_model(
 
 
 def _names(text: str) -> list[str]:
-    clause = re.split(r"[;!?\n]|\.(?:\s|$)|\s[-–—]\s", text.strip(), maxsplit=1)[0]
+    clause = re.split(r"[;!?\n]|(?<!\bvs)\.(?:\s|$)|\s[-–—]\s", text.strip(), maxsplit=1)[0]
     quoted = re.findall(r"[\"'“‘]([^\"'”’]+)[\"'”’]", clause)
     if len(quoted) >= 2:
         return [name.strip() for name in quoted]
-    parts = re.split(r"\s*,\s*(?:or|and)\s+|\s*,\s*|\s+(?:or|and|vs\.?|versus)\s+|\s*/\s*", clause)
-    names = [re.sub(r"^(?:either|an?|the)\s+", "", part.strip(" .:"), flags=re.I) for part in parts]
+    parts = re.split(_BETWEEN, clause, flags=re.IGNORECASE)
+    names = [re.sub(_ARTICLES, "", part.strip(" .:"), flags=re.IGNORECASE) for part in parts]
     if re.search(r"\b(?:vs\.?|versus)\b", clause, re.IGNORECASE):
         # "label reviews positive vs negative": what comes before the first label is not part of it.
         names[0] = names[0].split()[-1] if names[0] else ""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..tools.summary import SOURCE_WORDS, inert, percent
+from ..tools.summary import SOURCE_WORDS, percent
 from .audit_html import write_audit_html
 from .audit_item import ItemLife, Stage, item_life
 from .audit_lines import Details, Line, events_json, timeline, verify_report
+from .screen import inert
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,7 +58,10 @@ def print_timeline(console: Console, lines: Iterable[Line]) -> None:
 def print_item(console: Console, life: ItemLife) -> None:
     """Print the life of one label, from the text to why it is what it is."""
     console.print(_text(f"item {life.item} (row {life.row})", "bold"))
-    console.print(_text(inert(life.text, TEXT_SHOWN)), soft_wrap=True)
+    cut = len(life.text) > TEXT_SHOWN
+    console.print(_text(life.text[:TEXT_SHOWN] + "…" * cut), soft_wrap=True)
+    if cut:
+        console.print(_text(f"({len(life.text):,} characters in all)", "dim"))
     if life.copy_of:
         console.print(_text(f"same text as item {life.copy_of}, whose label it has", "dim"))
     if life.copies:

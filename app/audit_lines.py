@@ -34,7 +34,7 @@ from ..store.events import (
 from ..store.pool import Pool
 from ..store.schema import events as event_rows
 from ..store.trace import StoredEvent
-from ..tools.summary import duration, percent
+from ..tools.summary import duration, level_words, percent
 
 Details = tuple[tuple[str, str], ...]
 
@@ -128,7 +128,6 @@ def verify_report(store: Store, head: str | None = None) -> tuple[bool, list[str
         f"{len(events):,} events, {len(events):,} hashes: every event follows the one before it "
         "and is as it was written",
         f"{sum(rows.values()):,} rows in {len(rows)} tables are as the events vouch for: {counted}",
-        f"head {store.head()}",
     ]
     if head is not None:
         lines.append("the hash that was given belongs to this trace")
@@ -214,10 +213,7 @@ def _answers(events: list[StoredEvent], store: Store, pool: Pool) -> tuple[str, 
     agreement = f"with {agreed} of {len(shown)} suggestions" if shown else "no suggestion shown"
     ids = [answer.item for answer in given]
     return title, (
-        (
-            "agreed",
-            f"with {agreed} of {len(shown)} suggestions" if shown else "no suggestion shown",
-        ),
+        ("agreed", agreement),
         ("labels", compact(labels)),
         ("items", _cut(", ".join(ids), 300)),
     )
@@ -228,7 +224,7 @@ def _describe(event: Any) -> tuple[str, Details, str]:
 
 
 def _run(event: RunEvent) -> tuple[str, Details, str]:
-    title = f"the run {event.what}" if event.what == "paused" else f"the run was {event.what}"
+    title = f"run {event.what}"
     settings = compact(event.settings) if event.settings else ""
     return title, (("why", event.detail), ("version", event.version), ("settings", settings)), ""
 
@@ -320,8 +316,8 @@ def _answer(event: AnswerEvent) -> tuple[str, Details, str]:
 
 def _metric(event: MetricEvent) -> tuple[str, Details, str]:
     title = (
-        f"{event.name.replace('_', ' ')} {percent(event.value)}, "
-        f"{percent(event.low)} to {percent(event.high)} at {percent(event.level)} (n = {event.n})"
+        f"{event.name.replace('_', ' ')} {percent(event.value)}, {percent(event.low)} to "
+        f"{percent(event.high)} at {level_words(event.level)} (n = {event.n})"
     )
     return title, (("measured on", event.items),), ""
 

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,7 +99,8 @@ def cli() -> None:
 @AS_JSON
 def run(as_json: bool, **options: Any) -> None:
     """Label a data set: from GOAL in plain words to labels, classifier, certificate, trace."""
-    from .run import Options, create_project
+    from .options import Options
+    from .run import create_project
 
     console = _console(as_json)
     with console.status("Reading the data"):
@@ -128,7 +130,8 @@ def status(project: Path, as_json: bool) -> None:
     from .project import Project
     from .show import print_status
 
-    found = Project(project).status()
+    with closing(Project(project)) as opened:
+        found = opened.status()
     if as_json:
         _print_json(asdict(found))
     else:
@@ -143,8 +146,8 @@ def review(project: Path) -> None:
     from .run import answer_and_keep
     from .terminal import TerminalReviewer
 
-    opened = Project(project)
-    done = answer_and_keep(opened, TerminalReviewer())
+    with closing(Project(project)) as opened:
+        done = answer_and_keep(opened, TerminalReviewer())
     word = "All is answered" if done else "Your answers are kept"
     command = "resume" if done else "review"
     click.echo(f"{word}; go on with `labelwright {command} {project}`.")
@@ -196,7 +199,8 @@ def fork(
     from .fork import fork_project
     from .project import Project
 
-    forked = fork_project(Project(project), at, decision, to)
+    with closing(Project(project)) as original:
+        forked = fork_project(original, at, decision, to)
     _drive(forked, _console(as_json), as_json=as_json, reviewer=reviewer)
 
 
@@ -215,8 +219,9 @@ def export(project: Path, to: Path | None, formats: tuple[str, ...]) -> None:
     from ..tools.export import write_exports
     from .project import Project
 
-    opened = Project(project)
-    written = write_exports(opened.labels(), to or project / "exports", formats=formats)
+    with closing(Project(project)) as opened:
+        labels = opened.labels()
+    written = write_exports(labels, to or project / "exports", formats=formats)
     for path in written.values():
         click.echo(str(path))
 
@@ -261,6 +266,8 @@ def _drive(project: Any, console: Console, *, as_json: bool, reviewer: str | Non
     except KeyboardInterrupt:
         console.print(f"\nStopped; go on with `labelwright resume {project.folder}`.", markup=False)
         sys.exit(10)
+    finally:
+        project.close()
     seconds = time.perf_counter() - started
     print_result(console, result, seconds)
     if as_json:

@@ -13,12 +13,13 @@ from typing import Any
 from ..agent.legal import check_call
 from ..agent.observation import Observation
 from ..store.database import DATABASE
-from ..store.errors import UserError
-from ..store.events import ApprovalEvent, DecisionEvent, RunEvent
-from ..store.files import operator_error
+from ..store.errors import OperatorError, UserError
+from ..store.events import ApprovalEvent, DecisionEvent, RunEvent, SpecEvent
+from ..store.files import not_made
+from ..store.spec import TaskSpec
 from ..store.trace import Place, StoredEvent
 from ..tools.registry import checked_args
-from .project import RUN, WAITING, Project
+from .project import RUN, SPEC, TASK_FILE, WAITING, Project
 
 
 def fork_project(project: Project, at: int, decision: str, to: Path) -> Project:
@@ -46,10 +47,10 @@ def fork_project(project: Project, at: int, decision: str, to: Path) -> Project:
     part = to.with_name(f".{to.name}.{uuid.uuid4().hex[:8]}.part")
     try:
         _copy(project.folder, part)
-        _rewind(part, project, old, {"tool": call["tool"], "args": args}, call["reason"], seen)
+        _rewind(part, project, old, {**call, "args": args}, seen)
         os.replace(part, to)
-    except OSError as error:
-        raise operator_error(error, f"forking to {str(to)!r}") from error
+    except (OSError, sqlite3.OperationalError, OperatorError) as error:
+        raise not_made(to, error) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return Project(to)
@@ -63,8 +64,11 @@ def _parsed(decision: str) -> dict[str, Any]:
         raise UserError(f"--decision is not JSON ({error}): give it like {example}") from None
     if not isinstance(call, dict) or not isinstance(call.get("tool"), str):
         raise UserError(f"--decision {decision!r} names no tool: give it like {example}")
+    args = call.get("args", {})
+    if not isinstance(args, dict):
+        raise UserError(f"--decision has args {args!r}, which is no object: give it like {example}")
     reason = str(call.get("reason") or "forked by hand")
-    return {"tool": call["tool"], "args": dict(call.get("args") or {}), "reason": reason}
+    return {"tool": call["tool"], "args": args, "reason": reason}
 
 
 def _decision_at(project: Project, at: int) -> StoredEvent:
@@ -99,7 +103,6 @@ def _rewind(
     original: Project,
     old: StoredEvent,
     call: dict[str, Any],
-    reason: str,
     seen: Observation,
 ) -> None:
     """Cut the copy's trace before the old decision and append the new one."""
@@ -107,6 +110,8 @@ def _rewind(
     run = uuid.uuid4().hex
     store, step = copy.store, old.place.step
     store.cut_after(old.seq - 1)
+    _restore_spec(copy)
+    _drop_later_models(copy)
     store.set_meta(RUN, run)
     store.set_meta(WAITING, "")
     key = f"decision:{step}:0"
@@ -118,7 +123,6 @@ def _rewind(
             key,
             DecisionEvent(
                 **call,
-                reason=reason,
                 policy="reviewer",
                 legal=_event(old).legal,
                 observation=seen.model_dump(mode="json"),
@@ -132,9 +136,26 @@ def _rewind(
     copy.close()
 
 
+def _restore_spec(copy: Project) -> None:
+    """The task spec as it was at the cut: edits that came later are not the fork's."""
+    specs = [e.event for e in copy.store.events() if isinstance(e.event, SpecEvent)]
+    spec = TaskSpec.checked(specs[-1].spec)
+    copy.store.set_meta(SPEC, spec.model_dump_json())
+    (copy.folder / TASK_FILE).write_text(spec.to_yaml(), encoding="utf-8")
+
+
+def _drop_later_models(copy: Project) -> None:
+    """Remove the models that only the original went on to train."""
+    kept = {Path(str(each["folder"])).name for each in copy.store.artefact_history("model")}
+    for path in (copy.folder / "models").glob("*"):
+        if path.name not in kept:
+            shutil.rmtree(path)
+
+
 def _new_thread(folder: Path, run: str, step: int, last: dict[str, Any] | None) -> None:
     """Begin the fork's own thread where the decision is due."""
     from langgraph.checkpoint.sqlite import SqliteSaver
+    from langgraph.types import Command
 
     from ..graphs.main import build_graph
     from ..graphs.state import GRAPH_VERSION, State
@@ -143,14 +164,11 @@ def _new_thread(folder: Path, run: str, step: int, last: dict[str, Any] | None) 
     try:
         graph = build_graph(SqliteSaver(connection))
         state: State = {"run": run, "step": step - 1, "refused": [], "last": last or {}}
-        # The node before `decide` is `prepare`: as if it had just ended.
         config: Any = {
             "configurable": {"thread_id": run},
             "metadata": {"graph_version": GRAPH_VERSION},
         }
-        graph.update_state(config, {**state}, as_node="review")
-        from langgraph.types import Command
-
-        graph.update_state(config, Command(goto="decide"), as_node="review")
+        # As if a node that goes on to `decide` had just ended with this state.
+        graph.update_state(config, Command(update=state, goto="decide"), as_node="review")
     finally:
         connection.close()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..tools.budget import label_plan
 from .data import load
-from .run import Options, checked_labels, request_of
+from .options import Options, checked_labels, request_of
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..agent.understand import Request
 from ..store.database import Store
-from ..store.errors import UserError
+from ..store.errors import OperatorError, UserError
 from ..store.events import SpecEvent
-from ..store.files import ProjectLock, operator_error
+from ..store.files import ProjectLock, not_made
 from ..store.pool import Pool
 from ..store.spec import Settings, TaskSpec
 from ..store.trace import Place, Problem
@@ -88,8 +88,8 @@ class Project:
             store.set_meta(NOTES, "\n".join(loaded.notes))
             store.close()
             os.replace(part, folder)
-        except OSError as error:
-            raise operator_error(error, f"making the project folder {str(folder)!r}") from error
+        except (OSError, OperatorError) as error:
+            raise not_made(folder, error) from error
         finally:
             shutil.rmtree(part, ignore_errors=True)
         return cls(folder)

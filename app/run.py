@@ -12,15 +12,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..agent.understand import Request, labels_in_goal, limits_in_goal, parse_labels
 from ..models.encoders import Encoder, load_encoder
 from ..models.progress import NoProgress, Progress
 from ..store.errors import UserError
 from ..store.events import RunEvent
+from ..store.files import disk_errors
 from ..store.records import Totals
-from ..store.spec import Autonomy, Budgets, LabelSpec, Settings
+from ..store.spec import Settings
 from ..store.trace import Place
-from .data import gold_names, load
+from .data import load
+from .options import Options, checked_labels, request_of
 from .project import WAITING, Project
 from .reviewers import Desk, NobodyReviews, Reviewer, SimulatedReviewer
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from ..graphs.main import Graph
 
 MIN_ITEMS = 10
-DEFAULT_HUMAN_LABELS = 200
 OnEvent = Callable[[str, dict[str, Any]], None]
 
 
@@ -53,39 +53,6 @@ class RunResult:
     def exit_code(self) -> int:
         """0 finished, 10 paused for a person."""
         return 0 if self.status == "finished" else 10
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """Everything `run` takes; the command line has the same names."""
-
-    goal: str
-    data: str
-    text_columns: tuple[str, ...] = ()
-    id_column: str | None = None
-    gold_column: str | None = None
-    encoding: str = "utf-8"
-    labels: str | None = None
-    labels_from_gold: bool = False
-    guidelines: str = ""
-    project: Path | None = None
-    llm: str = "none"
-    policy: Literal["playbook", "llm"] = "playbook"
-    learner: Literal["linear", "svm", "bert"] = "linear"
-    encoder: str = "all-MiniLM-L6-v2"
-    human_labels: int | None = DEFAULT_HUMAN_LABELS
-    label_price: float = 0.0
-    price_in: float = 0.0
-    price_out: float = 0.0
-    usd: float | None = None
-    minutes: float | None = None
-    target_accuracy: float | None = None
-    confidence_level: float = 0.95
-    autonomy: Autonomy = "ask-labels"
-    reviewer: Literal["terminal", "simulated", "none"] = "terminal"
-    reviewer_error_rate: float = 0.0
-    recipe: Literal["standard", "uncertainty", "coverage", "random"] = "standard"
-    seed: int = 0
 
 
 def create_project(options: Options) -> Project:
@@ -117,38 +84,6 @@ def create_project(options: Options) -> Project:
     )
     folder = options.project or _free_folder(Path(options.data))
     return Project.create(folder, loaded, request, settings)
-
-
-def checked_labels(options: Options) -> list[LabelSpec]:
-    """Check the options against one another, and settle which labels the person named.
-
-    Returns:
-        The labels; empty when a chat model is to draft them.
-
-    Raises:
-        UserError: an option is out of range or does not go with another, or no label is named.
-    """
-    _check(options)
-    return _labels(options)
-
-
-def request_of(options: Options, labels: list[LabelSpec], text_columns: Sequence[str]) -> Request:
-    """What the person asked for; options go before what the goal says in words."""
-    stated = limits_in_goal(options.goal)
-    return Request(
-        goal=options.goal,
-        labels=labels,
-        guidelines=options.guidelines,
-        text_columns=list(text_columns),
-        target_accuracy=options.target_accuracy or stated.get("target_accuracy"),
-        confidence_level=options.confidence_level,
-        budgets=Budgets(
-            human_labels=options.human_labels,
-            usd=options.usd,
-            minutes=options.minutes or stated.get("minutes"),
-        ),
-        autonomy=options.autonomy,
-    )
 
 
 def run(
@@ -187,14 +122,17 @@ def run(
         **options,
     )
     project = create_project(given)
-    return drive(
-        project,
-        reviewer=reviewer if not isinstance(reviewer, str) else None,
-        encoder=encoder if not isinstance(encoder, str) else None,
-        progress=progress,
-        on_event=on_event,
-        chat=chat,
-    )
+    try:
+        return drive(
+            project,
+            reviewer=reviewer if not isinstance(reviewer, str) else None,
+            encoder=encoder if not isinstance(encoder, str) else None,
+            progress=progress,
+            on_event=on_event,
+            chat=chat,
+        )
+    finally:
+        project.close()
 
 
 def drive(
@@ -221,7 +159,7 @@ def drive(
         OperatorError: the machine is in the way; call it again afterwards.
     """
     bars = progress or NoProgress()
-    with project.locked(), _graph(project) as graph:
+    with disk_errors("the run"), project.locked(), _graph(project) as graph:
         project.take_edits()
         answers = reviewer or make_reviewer(project, bars)
         context = _context(project, bars, encoder, chat, on_event)
@@ -303,14 +241,17 @@ def _loop(project: Project, graph: Graph, context: Context, reviewer: Reviewer) 
     _check_version(state)
     pending = [each.value for each in state.interrupts]
     given: Any = None if state.values or state.next else {"run": project.run_id}
+    rejected = False
     while True:
         if pending:
             project.store.set_meta(WAITING, json.dumps(pending[0]))
-            answer = _answer(project, reviewer, pending[0])
+            # A rejected spec is not asked again at once: the person edits task.yaml first.
+            answer = None if rejected else _answer(project, reviewer, pending[0])
             if answer is None:
                 _note(project, "paused", json.dumps(pending[0]))
                 return
             project.store.set_meta(WAITING, "")
+            rejected = pending[0].get("subject") == "spec" and answer["type"] == "reject"
             given = Command(resume=answer)
         output = graph.invoke(given, config, context=context, durability="sync", version="v2")
         pending = [each.value for each in output.interrupts]
@@ -420,49 +361,6 @@ def _note(project: Project, what: Any, detail: str = "") -> None:
     )
     with project.store.transaction(place) as writer:
         writer.event(f"run:{what}:{project.store.head()[:16]}", event)
-
-
-def _check(options: Options) -> None:
-    if not options.goal.strip():
-        raise UserError("the goal is empty: say in plain words what is to be labelled")
-    if options.human_labels == 0:
-        raise UserError(
-            "--human-labels 0: without any human label nothing can be learned or certified; give "
-            "at least 10"
-        )
-    for name in ("usd", "minutes"):
-        amount = getattr(options, name)
-        if amount is not None and amount <= 0:
-            raise UserError(f"--{name} {amount!r} is no budget: give more than 0, or leave it out")
-    if options.target_accuracy is not None and not 0 < options.target_accuracy < 1:
-        raise UserError(
-            f"--target-accuracy {options.target_accuracy!r}: give a share between 0 and 1, "
-            "for example 0.95"
-        )
-    if options.policy == "llm" and options.llm == "none":
-        raise UserError("--policy llm needs a chat model: give one with --llm")
-    if options.usd is not None and not (options.label_price or options.price_in):
-        raise UserError("--usd limits nothing while nothing has a price: give --label-price")
-    if options.reviewer == "simulated" and options.gold_column is None:
-        raise UserError("--reviewer simulated answers from gold labels: give --gold-column")
-    if options.labels_from_gold and options.gold_column is None:
-        raise UserError("--labels-from-gold reads the names from a column: give --gold-column")
-
-
-def _labels(options: Options) -> list[LabelSpec]:
-    if options.labels and options.labels_from_gold:
-        raise UserError("--labels and --labels-from-gold exclude each other: give one")
-    if options.labels:
-        return parse_labels(options.labels)
-    if options.labels_from_gold and options.gold_column:
-        names = gold_names(options.data, options.gold_column, encoding=options.encoding)
-        return parse_labels(",".join(names))
-    try:
-        return labels_in_goal(options.goal)
-    except UserError:
-        if options.llm == "none":
-            raise
-        return []
 
 
 def _free_folder(data: Path) -> Path:

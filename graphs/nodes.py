@@ -26,6 +26,8 @@ from ..tools.registry import TOOLS, checked_args
 from .context import Context, place_of
 from .state import ApprovalAnswer, ReviewAnswer, State
 
+REASON_LIMIT = 500
+"""Characters of a decision's reason that the state keeps; the whole is in the trace."""
 LAST_RESULT_LIMIT = 1500
 """Characters of a tool's result that the state keeps; the whole is in the store."""
 
@@ -40,7 +42,8 @@ def decide(state: State, runtime: Runtime[Context]) -> Command[Literal["approve"
     update: State = {
         "step": step,
         "subject": "decision",
-        "decision": {"tool": recorded["tool"], "args": recorded["args"]},
+        "problem": "",
+        "decision": {name: recorded[name] for name in ("tool", "args", "reason")},
         "head": context.store.head(),
     }
     if recorded["ask"]:
@@ -63,7 +66,7 @@ def approve(
         recorded = answer.model_dump(mode="json")
         problem = _edit_problem(state, context, recorded)
         if problem:
-            return Command(update={"last": {"error": problem}}, goto="approve")
+            return Command(update={"problem": problem}, goto="approve")
         place = place_of(runtime, state["run"], step, "approve")
         record_approval(context.store, place, key, _subject(state), answer)
     return _after_approval(state, context, recorded)
@@ -146,7 +149,12 @@ def _record_decision(
     decision = context.policy.decide(seen, legal)
     _refuse_repeat(state, decision)
     verdict = needs_approval(context.spec.autonomy, decision, seen)
-    recorded = {"tool": decision.tool, "args": decision.args, "ask": verdict.ask}
+    recorded = {
+        "tool": decision.tool,
+        "args": decision.args,
+        "reason": decision.reason[:REASON_LIMIT],
+        "ask": verdict.ask,
+    }
     place = place_of(runtime, state["run"], step, "decide")
     with context.store.transaction(place) as writer:
         writer.effect(key, recorded)
@@ -176,7 +184,8 @@ def _record_decision(
 def _refuse_repeat(state: State, decision: Decision) -> None:
     """Rules that repeat a call which just failed would repeat it for ever."""
     last = state.get("last", {})
-    same = state.get("decision", {}) == {"tool": decision.tool, "args": decision.args}
+    before = state.get("decision", {})
+    same = (before.get("tool"), before.get("args")) == (decision.tool, decision.args)
     if same and "error" in last and decision.policy == "playbook":
         raise UserError(f"{decision.tool} cannot go on: {last['error']}")
 
@@ -205,7 +214,8 @@ def _question(state: State, context: Context) -> dict[str, Any]:
         return {"subject": "spec", "allowed": ["approve", "reject"]}
     if context.policy.name != "playbook":
         allowed.append("respond")
-    return {"subject": "decision", "step": state["step"], "allowed": allowed, **state["decision"]}
+    asked = {"subject": "decision", "step": state["step"], "allowed": allowed}
+    return {**asked, "problem": state.get("problem", ""), **state["decision"]}
 
 
 def _subject(state: State) -> str:
@@ -231,7 +241,7 @@ def _after_approval(
     if answer["type"] == "edit":
         action = answer["edited_action"]
         args = checked_args(action["name"], action["args"]).model_dump(mode="json")
-        decision = {"tool": action["name"], "args": args}
+        decision = {"tool": action["name"], "args": args, "reason": "edited by the reviewer"}
     goto: Literal["finish", "act"] = "finish" if decision["tool"] == "finish" else "act"
     return Command(update={"decision": decision, "head": head}, goto=goto)
 

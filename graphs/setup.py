@@ -13,6 +13,7 @@ from ..agent.recipes import recipe
 from ..agent.understand import Request, draft_with_model, spec_from
 from ..store.errors import ModelError, OperatorError
 from ..store.events import ErrorEvent, GoalEvent, SpecEvent, ToolEvent
+from ..store.files import replacing
 from ..store.records import Artefact
 from ..store.spec import LabelSpec, TaskSpec
 from ..tools.base import Outcome, ToolContext
@@ -35,7 +36,8 @@ def understand(state: State, runtime: Runtime[Context]) -> Command[Literal["appr
         recorded = _understand(state, runtime)
     path = context.store.folder / "task.yaml"
     if not path.exists():
-        path.write_text(context.spec.to_yaml(), encoding="utf-8")
+        with replacing(path) as temporary:
+            temporary.write_text(context.spec.to_yaml(), encoding="utf-8")
     context.on_event("spec", recorded)
     ask = recorded["drafted"] and context.spec.autonomy != "auto"
     if ask or context.spec.autonomy == "ask-all":

@@ -24,7 +24,9 @@ class State(TypedDict, total=False):
     subject: str
     """What awaits approval: `spec` or `decision`."""
     decision: dict[str, Any]
-    """The decision being carried out: tool and args."""
+    """The decision being carried out: tool, args and reason."""
+    problem: str
+    """Why the reviewer's edit of the decision was refused; empty when it was not."""
     review: str
     """Id of the review that waits for answers."""
     refused: list[str]

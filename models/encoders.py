@@ -65,7 +65,7 @@ class Encoder(Protocol):
 
 
 @runtime_checkable
-class TransformerEncoder(Protocol):
+class TransformerEncoder(Encoder, Protocol):
     """An encoder whose transformer can be loaded, and so fine-tuned, from a place."""
 
     @property
@@ -81,8 +81,8 @@ class SentenceEncoder:
         location: the folder or hub id it was loaded from.
         model: the loaded model; its maximum length is lowered to 256 tokens.
         max_chars: texts are cut to this many characters before they are tokenised, so that a
-            cell of a megabyte costs no more than a long text. Below 256 tokens of 8,000
-            characters nothing is lost that the model would have read.
+            cell of a megabyte costs no more than a long text. Of ordinary text the model's 256
+            tokens are far fewer characters, so nothing it would have read is lost.
     """
 
     def __init__(

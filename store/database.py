@@ -133,6 +133,14 @@ class Store:
                 "free disk space or make it writable, then run `labelwright resume PROJECT`: "
                 "nothing is lost"
             ) from error
+        except sa.exc.DatabaseError as error:
+            # Its subclasses say what a statement did wrong; only the class itself means the file.
+            if type(error.orig) is not sqlite3.DatabaseError:
+                raise
+            raise UserError(
+                f"{str(self.folder / DATABASE)!r} is damaged or not a Labelwright database "
+                f"({error.orig}): restore the project folder from a copy"
+            ) from error
 
     def _all(self, query: sa.Select[*tuple[Any, ...]]) -> list[dict[str, Any]]:
         with self._guard(), self._engine.connect() as connection:
@@ -295,7 +303,8 @@ class Store:
 
 
 def _engine(path: Path) -> sa.Engine:
-    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+    url = sa.URL.create("sqlite", database=str(path))
+    engine = sa.create_engine(url, connect_args={"timeout": 30})
 
     @sa.event.listens_for(engine, "connect")
     def _prepare(connection: sqlite3.Connection, _: object) -> None:

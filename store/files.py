@@ -7,28 +7,61 @@ import fcntl
 import hashlib
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import OperatorError, UserError
 
+_FIXES = {
+    errno.ENOSPC: "free some disk space",
+    errno.EDQUOT: "free some disk space (quota exceeded)",
+    errno.EROFS: "make the file system writable",
+    errno.EACCES: "give this user write permission",
+    errno.EPERM: "give this user write permission",
+    errno.EIO: "check the disk",
+}
+
 
 def operator_error(error: OSError, doing: str) -> OperatorError:
     """Turn an error of the operating system into one that says what to do."""
-    fixes = {
-        errno.ENOSPC: "free some disk space",
-        errno.EDQUOT: "free some disk space (quota exceeded)",
-        errno.EROFS: "make the file system writable",
-        errno.EACCES: "give this user write permission",
-        errno.EPERM: "give this user write permission",
-    }
-    fix = fixes.get(error.errno or 0, "check the disk")
+    fix = _FIXES.get(error.errno or 0, "check the disk")
     where = f" {error.filename!r}" if error.filename else ""
     return OperatorError(
         f"{doing} failed{where}: {error.strerror or error}; {fix}, then run "
         "`labelwright resume PROJECT`: nothing is lost"
     )
+
+
+def not_made(folder: Path, error: Exception) -> OperatorError:
+    """What to say when a new folder could not be made: there is none to resume."""
+    cause = error.__cause__ if isinstance(error, OperatorError) else error
+    reason = getattr(cause, "strerror", None) or getattr(cause, "orig", None) or cause or error
+    return OperatorError(
+        f"the folder {str(folder)!r} could not be made: {reason}; free disk space or make the "
+        "place writable, then give the command again: nothing was left behind"
+    )
+
+
+@contextmanager
+def disk_errors(doing: str) -> Iterator[None]:
+    """Say what to do where a library lets an error of the disk through.
+
+    Raises:
+        OperatorError: the disk is full, broken or not writable.
+    """
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise OperatorError(
+            f"{doing} failed, the project database cannot be written: {error}; free disk space or "
+            f"make it writable, then run `labelwright resume PROJECT`: nothing is lost"
+        ) from error
+    except OSError as error:
+        if error.errno not in _FIXES:
+            raise
+        raise operator_error(error, doing) from error
 
 
 @contextmanager
@@ -58,6 +91,8 @@ def write_folder(folder: Path, fill: Callable[[Path], None]) -> None:
         os.replace(temporary, folder)
     except OSError as error:
         raise operator_error(error, f"writing {str(folder)!r}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def file_digest(path: Path) -> str:

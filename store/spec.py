@@ -115,7 +115,11 @@ class TaskSpec(_Strict):
     @classmethod
     def read(cls, path: Path) -> TaskSpec:
         """Read a spec from a YAML file (see `from_yaml` for the errors)."""
-        return cls.from_yaml(path.read_text(encoding="utf-8"), place=str(path))
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path} is not UTF-8 ({error}): save it as UTF-8") from None
+        return cls.from_yaml(text, place=str(path))
 
 
 class Settings(_Strict):

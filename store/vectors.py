@@ -27,8 +27,12 @@ class Vectors:
         target = folder / "embeddings"
         try:
             target.mkdir(parents=True, exist_ok=True)
-            self._data = _mapped(target / f"{digest}.f32", np.float32, (rows, dim))
-            self._done = _mapped(target / f"{digest}.done", np.uint8, (rows,))
+            data, done = target / f"{digest}.f32", target / f"{digest}.done"
+            if not _whole(data, np.float32, (rows, dim)):
+                # Marks of vectors that are gone would pass zeros off as vectors.
+                done.unlink(missing_ok=True)
+            self._data = _mapped(data, np.float32, (rows, dim))
+            self._done = _mapped(done, np.uint8, (rows,))
         except OSError as error:
             raise operator_error(error, "opening the embeddings") from error
 
@@ -54,11 +58,19 @@ class Vectors:
 
 
 def _mapped(path: Path, dtype: type, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[Any]]:
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    if not path.exists() or path.stat().st_size != size:
+    if not _whole(path, dtype, shape):
+        size = _size(dtype, shape)
         with path.open("wb") as file:
             # Written and not only reserved: a full disk must fail here, not as a bus error later.
             block = bytes(1 << 20)
             for start in range(0, size, len(block)):
                 file.write(block[: min(len(block), size - start)])
     return np.memmap(path, dtype=dtype, mode="r+", shape=shape)
+
+
+def _whole(path: Path, dtype: type, shape: tuple[int, ...]) -> bool:
+    return path.exists() and path.stat().st_size == _size(dtype, shape)
+
+
+def _size(dtype: type, shape: tuple[int, ...]) -> int:
+    return int(np.prod(shape)) * np.dtype(dtype).itemsize

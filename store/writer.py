@@ -103,4 +103,6 @@ class Writer:
 
 def _hashed(table: str, rows: Sequence[dict[str, Any]]) -> Iterable[dict[str, Any]]:
     """The rows in the order in which `verify` will read them back."""
-    return rows if "id" not in rows[0] else sorted(rows, key=lambda row: str(row["id"]))
+    (key,) = LOGGED[table].primary_key.columns
+    # Where the database counts the rows up, their order is that in which they were added.
+    return rows if key.name not in rows[0] else sorted(rows, key=lambda row: str(row[key.name]))

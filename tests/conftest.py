@@ -12,7 +12,9 @@ import pytest_socket
 sys.path.append(str(Path(__file__).parent))
 
 
-@pytest.fixture(autouse=True)
-def no_network() -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
     """Let sockets reach this machine only: asyncio and torch need those, nothing needs others."""
+    # As a hook and not a fixture, so that fixtures of any scope are held to it; the plugin's own
+    # teardown lifts it.
     pytest_socket.socket_allow_hosts(["127.0.0.1", "::1", "localhost"], allow_unix_socket=True)

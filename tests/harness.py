@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -68,18 +69,19 @@ def arguments(data: Path, folder: Path, **changed: Any) -> list[str]:
     return found
 
 
-def start(*args: str, **options: Any) -> subprocess.Popen[str]:
-    """`labelwright ARGS…` with the fast encoder in a process of its own."""
-    command = [sys.executable, "-W", "error", __file__, "cli", *args]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+def start(*args: str, as_user: int = 0) -> subprocess.Popen[str]:
+    """`labelwright ARGS…` with the fast encoder in a process of its own.
+
+    `as_user`: become that user first, with everything imported: it may not read our packages.
+    """
+    mode = ["cli"] if not as_user else ["cli-as", str(as_user)]
     return subprocess.Popen(
-        command,
-        env=environment,
-        stdin=options.pop("stdin", subprocess.DEVNULL),
+        [sys.executable, "-W", "error", __file__, *mode, *args],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        **options,
     )
 
 
@@ -125,6 +127,28 @@ def contents(folder: Path) -> dict[str, str]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """How a command ended and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def error_line(self) -> str:
+        """The one line of standard error, as every error on purpose is."""
+        assert self.err.startswith("labelwright: "), self
+        assert self.err.count("\n") == 1, self
+        assert self.err.endswith("\n"), self
+        return self.err.removeprefix("labelwright: ").rstrip()
+
+    @property
+    def json(self) -> Any:
+        """The one JSON value on standard output."""
+        return json.loads(self.out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,23 +306,39 @@ def use_fast_encoder() -> None:
     sys.modules["labelwright.app.run"].load_encoder = lambda _name: HashEncoder()  # type: ignore[attr-defined]
 
 
+def _import_all() -> None:
+    """Import what a run imports on its way, running nothing."""
+    for name in (
+        "pyarrow.parquet",
+        "rich.progress",
+        "sklearn.linear_model",
+        "langgraph.checkpoint.sqlite",
+        "labelwright.app.show",
+        "labelwright.graphs.main",
+        "labelwright.tools.deliver",
+    ):
+        import_module(name)
+
+
 def _main() -> None:
     what, *rest = sys.argv[1:]
-    if what == "cli":
-        from labelwright.app.cli import main
-
-        use_fast_encoder()
-        sys.argv = ["labelwright", *rest]
-        main()
-    else:
-        import pyarrow.parquet
-        import sklearn.linear_model  # noqa: F401  (imported once, before the forks)
-        from labelwright.graphs import main as _graph  # noqa: F401
-        from labelwright.tools import deliver as _deliver  # noqa: F401
-
+    if what == "deaths":
+        _import_all()
         plan = json.loads(rest[0])
         result = deaths(Path(plan["data"]), Path(plan["base"]), plan["kills"], plan["seed"])
         print(json.dumps(result))
+        return
+    from labelwright.app.cli import main
+
+    if what == "cli-as":
+        _import_all()
+        user = int(rest.pop(0))
+        os.setgroups([])
+        os.setgid(user)
+        os.setuid(user)
+    use_fast_encoder()
+    sys.argv = ["labelwright", *rest]
+    main()
 
 
 if __name__ == "__main__":

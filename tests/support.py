@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from labelwright.agent.legal import legal_tools
 from labelwright.agent.observation import Observation
 from labelwright.agent.playbook import PlaybookPolicy
 from labelwright.agent.recipes import recipe
@@ -33,7 +34,6 @@ from numpy.typing import NDArray
 
 LABELS = ("billing", "bug", "praise")
 GOAL = "Sort the messages into billing, bug and praise"
-PLACE_RUN = "run-1"
 
 _WORDS = {
     "billing": "invoice refund charged card payment twice price month account money".split(),
@@ -182,6 +182,58 @@ def final_labels(project: Project) -> list[tuple[str, str]]:
     return list(zip(table["id"].to_pylist(), table["label"].to_pylist(), strict=True))
 
 
+START: dict[str, Any] = {
+    "goal": GOAL,
+    "labels": list(LABELS),
+    "target_accuracy": None,
+    "step": 1,
+    "round": 1,
+    "items": 100,
+    "unlabelled": 100,
+    "embedded": True,
+    "human_labels": 0,
+    "human_labels_left": 60,
+    "training_labels_left": 35,
+    "usd_left": None,
+    "minutes_left": None,
+    "plan": {"train": 35, "gold": 10, "audit": 15, "batch": 12},
+    "labels_by_class": {},
+    "gold_items": 0,
+    "gold_asked": False,
+    "training_items": 0,
+    "batch": {
+        "round": 1,
+        "size": 14,
+        "strategy": "cluster",
+        "annotated": False,
+        "filtered": False,
+        "reviewed": False,
+    },
+    "model": None,
+    "model_is_current": False,
+    "scores": None,
+    "scores_are_current": False,
+    "quality": [],
+    "uncertainty": [],
+    "gains": [],
+    "suggestion_agreement": {"agreed": 0, "of": 0},
+    "verdict": None,
+    "frozen": False,
+    "audited": 0,
+    "certificate": None,
+    "last_result": None,
+}
+"""What is seen at the first decision of a small run."""
+
+
+def seen(**changes: Any) -> Observation:
+    """The first observation with changes; those to `batch` are laid over it."""
+    batch = changes.get("batch", {})
+    if batch is not None:
+        changes["batch"] = {**START["batch"], **batch}
+    return Observation.model_validate({**START, **changes})
+
+
 def call(tool: str, **args: Any) -> AIMessage:
     """A chat model's answer with one tool call; `reason` is given unless named."""
     given = {"reason": "the script says so", **args}
@@ -244,8 +296,6 @@ def follows_playbook(heard: list[BaseMessage]) -> AIMessage:
     """A chat model that reads the state it was given and decides as the playbook would."""
     text = next(str(each.content) for each in heard if "State of the project" in str(each.content))
     state = json.loads(text.partition("\n")[2])
-    seen = Observation.model_validate({**state, "goal": "as told"})
-    from labelwright.agent.legal import legal_tools
-
-    decision = PlaybookPolicy(recipe("standard")).decide(seen, legal_tools(seen))
+    told = Observation.model_validate({**state, "goal": "as told"})
+    decision = PlaybookPolicy(recipe("standard")).decide(told, legal_tools(told))
     return call(decision.tool, reason=decision.reason, **decision.args)

@@ -84,7 +84,7 @@ class AnnotateSamples(Tool[AnnotateArgs]):
                 "mean_confidence": None
                 if confidence is None
                 else round(float(confidence.mean()), 4),
-                "accept_above": threshold,
+                "accept_above_score": threshold,
                 "calibrated_on": origin,
             },
             annotations=tuple(annotations),
@@ -106,22 +106,22 @@ def _annotator(context: ToolContext) -> EmbeddedAnnotator:
 def _confidence(
     context: ToolContext, annotator: EmbeddedAnnotator, distribution: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32] | None, float | None, str]:
-    """Calibrated confidence of each answer, and the confidence above which none need be asked."""
+    """Calibrated confidence of each answer, and the raw score above which none need be asked."""
     gold = gold_labels(context.store)
     if len(gold) < MIN_GOLD:
         return None, None, f"nothing: {len(gold)} gold items, at least {MIN_GOLD} are needed"
     truth = context.label_index(gold.labels)
     raw = annotator.distribution(context.vectors(gold.rows))
-    calibrator = fit_temperature(raw, truth)
     threshold = None
     if context.spec.target_accuracy is not None:
-        on_gold = calibrator.apply(raw)
+        # Tested on the raw score: the temperature below was chosen on these very gold items.
         found = accept_threshold(
-            on_gold.max(axis=1),
-            on_gold.argmax(axis=1) == truth,
+            raw.max(axis=1),
+            raw.argmax(axis=1) == truth,
             risk=1 - context.spec.target_accuracy,
             delta=DELTA,
         )
         threshold = None if found is None else float(found.value)
+    calibrator = fit_temperature(raw, truth)
     confidence = calibrator.apply(distribution).max(axis=1)
     return confidence, threshold, f"{len(gold)} gold items"

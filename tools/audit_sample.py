@@ -62,6 +62,7 @@ def certificate(store: Store, pool: Pool, spec: TaskSpec) -> Certificate:
     }
     truth = store.human_labels(("audit",))
     errors = np.array([truth.get(int(row)) != machine[int(row)] for row in draw.rows], dtype=bool)
+    answered = np.array([int(row) in truth for row in draw.rows], dtype=bool)
     alpha = (1 - spec.confidence_level) * _share(int(frozen["attempt"]))
     return certify(
         errors,
@@ -69,6 +70,7 @@ def certificate(store: Store, pool: Pool, spec: TaskSpec) -> Certificate:
         labels=labels_digest(data["rows"], data["labels"]),
         used_in_training=np.array(frozen["trained_on"], dtype=np.int64),
         level=1 - alpha,
+        corrected=errors & answered,
     )
 
 

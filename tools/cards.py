@@ -18,7 +18,7 @@ from ..store.spec import Settings, TaskSpec
 from .export import COLUMNS
 from .rendering import page
 from .report import calibration_words, certificate_words
-from .summary import Summary, duration, percent, summarise
+from .summary import Summary, duration, level_words, percent, summarise
 
 TAGS = ["text-classification", "active-learning", "labelwright"]
 LIBRARIES = {"linear": "sklearn", "svm": "sklearn", "bert": "transformers"}
@@ -127,7 +127,7 @@ def _model_metrics(summary: Summary) -> list[str]:
         metrics.append(
             f"Accuracy on the {percent(1 - found['human_share'])} of this pool that no person had "
             f"labelled when its answers were frozen: {percent(middle)}, interval {percent(low)} "
-            f"to {percent(high)} at {percent(found['level'])}, valid at every look "
+            f"to {percent(high)} at {level_words(found['level'])}, valid at every look "
             f"(n = {found['n_audited']} audit items drawn by known probabilities, "
             f"{found['n_errors']} wrong or left open)."
         )
@@ -135,7 +135,7 @@ def _model_metrics(summary: Summary) -> list[str]:
         metrics.append(
             f"Accuracy of the model of round {measured['round']}, which did not learn from the "
             f"gold items: {percent(measured['estimate'])}, interval {percent(measured['low'])} to "
-            f"{percent(measured['high'])} at {percent(measured['level'])} (n = {measured['n']} "
+            f"{percent(measured['high'])} at {level_words(measured['level'])} (n = {measured['n']} "
             "gold items, drawn evenly from the pool). The model of this card has learned from "
             "them too and cannot be measured on them."
         )

@@ -36,6 +36,8 @@ def final_annotations(context: ToolContext) -> list[Annotation]:
         raise RuntimeError("finish was reached without a scored model")
     known = human_labels(context.store)
     machine = ~np.isin(scores.rows, known.rows)
+    if not machine.any():
+        return []
     rows = np.asarray(scores.rows)[machine]
     probabilities = np.asarray(scores.probabilities)[machine]
     labels, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)

@@ -20,7 +20,7 @@ from .summary import PURPOSES, inert, percent
 WIDTH, HEIGHT = 460, 270
 LEFT, RIGHT, TOP, BOTTOM = 46, 14, 14, 40
 MOST_NAMED = 12
-"""With more labels than this the cells of a confusion matrix carry no names and no numbers."""
+"""With more labels or rounds than this, cells and bars carry no names and no numbers."""
 
 
 def learning_curve(quality: Sequence[Mapping[str, Any]], target: float | None = None) -> str:
@@ -41,7 +41,8 @@ def learning_curve(quality: Sequence[Mapping[str, Any]], target: float | None = 
         y = up(target)
         parts.append(
             f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}" class="target"/>'
-            f'<text x="{LEFT + 4}" y="{y - 4}" class="small">target {percent(target)}</text>'
+            f'<text x="{WIDTH - RIGHT}" y="{y + 13}" text-anchor="end" class="small">'
+            f"target {percent(target)}</text>"
         )
     places = [across(each) for each in x]
     high = [up(float(each["high"])) for each in quality]
@@ -78,6 +79,12 @@ def labels_by_round(asked: Mapping[int, Mapping[str, int]]) -> str:
     for place, number in enumerate(rounds):
         middle = round(LEFT + slot * (place + 0.5), 1)
         parts += _stack(asked[number], up, middle, wide, f"round {number}")
+        total = sum(asked[number].values())
+        if total and len(rounds) <= MOST_NAMED:
+            parts.append(
+                f'<text x="{middle}" y="{up(total) - 4}" text-anchor="middle" class="small">'
+                f"{total}</text>"
+            )
         if len(rounds) <= 20 or place % 5 == 0:
             parts.append(_x_tick(middle, number))
     parts += _legend()
@@ -98,8 +105,8 @@ def confusion_matrix(counts: NDArray[np.int64], names: Sequence[str]) -> str:
     """
     size = len(names)
     named = size <= MOST_NAMED
-    left, top = (118, 92) if named else (26, 26)
-    cell = (WIDTH - left - 8) / size
+    left, top, right = (118, 100, 44) if named else (26, 26, 8)
+    cell = (WIDTH - left - right) / size
     high = top + cell * size + 8
     most = max(1, int(counts.max()))
     parts = []
@@ -120,7 +127,7 @@ def confusion_matrix(counts: NDArray[np.int64], names: Sequence[str]) -> str:
         short = escape(inert(name, 14))
         parts.append(f'<text x="{left - 6}" y="{centre:.1f}" text-anchor="end">{short}</text>')
         parts.append(
-            f'<text x="{x:.1f}" y="{top - 6}" transform="rotate(-40 {x:.1f} {top - 6})">'
+            f'<text x="{x:.1f}" y="{top - 6}" transform="rotate(-55 {x:.1f} {top - 6})">'
             f"{short}</text>"
         )
     parts.append('<text x="8" y="14" class="small">across: machine</text>')
@@ -130,8 +137,7 @@ def confusion_matrix(counts: NDArray[np.int64], names: Sequence[str]) -> str:
         else f'<text x="16" y="{high / 2:.0f}" class="small" text-anchor="middle" '
         f'transform="rotate(-90 16 {high / 2:.0f})">down: person</text>'
     )
-    right = int(np.trace(counts))
-    described = f"{right} of {int(counts.sum())} items have the same label by both"
+    described = f"{int(np.trace(counts))} of {int(counts.sum())} items have the same label by both"
     return _svg("Labels by a person against labels by the machine", described, parts, high)
 
 
@@ -199,11 +205,6 @@ def _stack(
             f'height="{foot - top:.1f}"><title>{what}: {n} for {purpose}</title></rect>'
         )
         below += n
-    if below:
-        parts.append(
-            f'<text x="{middle}" y="{up(below) - 4}" text-anchor="middle" class="small">'
-            f"{below}</text>"
-        )
     return parts
 
 

@@ -56,7 +56,8 @@ def checked_args(name: str, args: Mapping[str, Any]) -> ToolArgs:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{name}: argument {where!r}: {first['msg']}") from None
+        message = first["msg"].removeprefix("Value error, ")
+        raise UserError(f"{name}: argument {where!r}: {message}") from None
     return checked
 
 

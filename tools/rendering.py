@@ -39,4 +39,6 @@ def as_markdown(text: object) -> str:
     """Text of unknown origin as one line of Markdown that shows it and does nothing else."""
     line = " ".join(inert(str(text)).split())
     quoted = _SPECIAL.sub(r"\\\1", line)
-    return quoted.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    plain = quoted.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    # Addresses would be made into links by themselves.
+    return plain.replace("://", ":&#47;&#47;").replace("www.", "www&#46;")

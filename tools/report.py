@@ -19,7 +19,7 @@ from ..store.spec import Settings, TaskSpec
 from ..store.trace import StoredEvent
 from . import figures
 from .rendering import page
-from .summary import Compared, Summary, confusions, duration, inert, percent, summarise
+from .summary import Compared, Summary, confusions, duration, inert, level_words, percent, summarise
 
 WORST = 8
 """Pairs of labels listed under the confusion matrix."""
@@ -57,6 +57,7 @@ def render_report(store: Store, pool: Pool, spec: TaskSpec, settings: Settings) 
         events=len(events),
         began=events[0].time if events else "",
         percent=percent,
+        level_words=level_words,
         duration=duration,
         inert=inert,
     )
@@ -67,7 +68,7 @@ def certificate_words(summary: Summary, spec: TaskSpec) -> list[str]:
     found = summary.certificate
     if found is None:
         return _no_certificate(summary)
-    level = percent(found["level"])
+    level = level_words(found["level"])
     words = [
         f"At least {percent(found['delivered_low'])} of the {summary.items:,} delivered labels "
         f"are right, with {level} confidence; the best estimate is "
@@ -113,7 +114,8 @@ def calibration_words(summary: Summary) -> list[str]:
     else:
         words = [
             f"Probabilities were calibrated with temperature {model['temperature']:.2f} "
-            f"(1 means unchanged, above 1 made less sure), fitted on {model['calibrated_on']}."
+            "(1 leaves them as they are, above 1 makes them less sure, below 1 surer), fitted on "
+            f"{model['calibrated_on']}."
         ]
     if measured is not None and measured.get("calibration_error") is not None:
         words.append(
@@ -138,7 +140,7 @@ def _no_certificate(summary: Summary) -> list[str]:
             f"What is known: the model of round {measured['round']} was right on "
             f"{percent(measured['estimate'])} of {measured['n']} gold items "
             f"({percent(measured['low'])} to {percent(measured['high'])} at "
-            f"{percent(measured['level'])}). The delivered labels come from a later model."
+            f"{level_words(measured['level'])}). The delivered labels come from a later model."
         )
     words.append("To get one, leave human labels in the budget for an audit.")
     return words
@@ -153,7 +155,7 @@ def _tiles(summary: Summary, spec: TaskSpec) -> list[tuple[str, str, str]]:
     limit = spec.budgets.human_labels
     by = summary.asked_by_purpose
     spent = ", ".join(f"{n} to {_verb(name)}" for name, n in by.items() if n) or "none"
-    copies = f"{summary.unique:,} different texts, {summary.copies:,} repeat another"
+    copies = f"{summary.unique:,} different texts and {_copies(summary.copies)}"
     return [
         _accuracy_tile(summary),
         (
@@ -167,6 +169,10 @@ def _tiles(summary: Summary, spec: TaskSpec) -> list[tuple[str, str, str]]:
     ]
 
 
+def _copies(n: int) -> str:
+    return {0: "no copies", 1: "1 copy"}.get(n, f"{n:,} copies")
+
+
 def _verb(purpose: str) -> str:
     return {"train": "train", "gold": "measure (gold)", "audit": "certify (audit)"}[purpose]
 
@@ -177,15 +183,16 @@ def _accuracy_tile(summary: Summary) -> tuple[str, str, str]:
         return (
             "Accuracy of the delivered labels",
             percent(found["delivered_estimate"]),
-            f"certified: {percent(found['delivered_low'])} to {percent(found['delivered_high'])} "
-            f"at {percent(found['level'])}, valid at every look; {found['n_audited']} audit items",
+            f"certified: {percent(found['delivered_low'])} to "
+            f"{percent(found['delivered_high'])} at {level_words(found['level'])}, valid at every "
+            f"look; {found['n_audited']} audit items",
         )
     if measured is not None:
         return (
             "Accuracy, not certified",
             percent(measured["estimate"]),
             f"{percent(measured['low'])} to {percent(measured['high'])} at "
-            f"{percent(measured['level'])}; the model of round {measured['round']} on "
+            f"{level_words(measured['level'])}; the model of round {measured['round']} on "
             f"{measured['n']} gold items",
         )
     return ("Accuracy", "not known", "no audit and no gold items")

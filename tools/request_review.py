@@ -71,11 +71,7 @@ class RequestReview(Tool[ReviewArgs]):
         questions: list[Question] = []
         for row in batch["rows"]:
             note = latest[row]
-            if (
-                threshold is not None
-                and note.confidence is not None
-                and note.confidence >= threshold
-            ):
+            if threshold is not None and max(note.distribution or (0.0,)) >= threshold:
                 accepted.append(_accept(note))
             elif len(questions) < k:
                 questions.append(_question(note, context.spec.label_names))

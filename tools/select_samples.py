@@ -6,7 +6,7 @@ import time
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ..store.errors import UserError
 from ..store.records import Artefact, Charge
@@ -21,6 +21,12 @@ class SelectArgs(ToolArgs):
 
     strategy: Annotated[str, Field(description="name of an acquisition strategy")]
     k: Annotated[int, Field(ge=1, le=1000, description="how many items to choose")]
+
+    @field_validator("strategy")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        strategy(name)
+        return name
 
 
 class SelectSamples(Tool[SelectArgs]):

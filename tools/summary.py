@@ -35,8 +35,12 @@ SOURCE_WORDS = {
     "replayed": "from recorded answers",
 }
 
-# Control characters but tab and line feed, and the marks that turn the direction of text around.
-_HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+# Control characters but tab and line feed, marks that turn the direction of text around, invisible
+# ones, and lone surrogates, which no file can hold.
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,9 @@ class Summary:
     human_labels: int
     skipped: int
     asked: dict[int, dict[str, int]]
-    """Round → purpose → human labels."""
+    """Round → purpose → human labels, every round from the first to the last."""
+    accepted: int
+    """Labels of an annotator that no person was asked about and that a model could train on."""
     usd: float
     tokens: int
     seconds: float
@@ -127,6 +133,7 @@ def summarise(store: Store, pool: Pool, spec: TaskSpec) -> Summary:
         human_labels=totals.human_labels,
         skipped=sum(each.label is None for each in human),
         asked=_asked(human),
+        accepted=len(store.annotations(purposes=("accept",))),
         usd=totals.usd,
         tokens=totals.tokens,
         seconds=totals.seconds,
@@ -174,9 +181,14 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}%".replace("100.0%", "100%")
 
 
+def level_words(level: float) -> str:
+    """A confidence level as a percentage without needless digits: `95%`, `99.5%`."""
+    return f"{100 * level:g}%"
+
+
 def duration(seconds: float) -> str:
     """Seconds in words: `12.3 s`, `4 min 05 s`, `2 h 03 min`."""
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
@@ -212,7 +224,8 @@ def _asked(human: list[Annotation]) -> dict[int, dict[str, int]]:
         if each.label is not None:
             counts = asked.setdefault(each.round, {})
             counts[each.purpose] = counts.get(each.purpose, 0) + 1
-    return dict(sorted(asked.items()))
+    rounds = range(min(asked), max(asked) + 1) if asked else ()
+    return {number: asked.get(number, {}) for number in rounds}
 
 
 def _delivered(

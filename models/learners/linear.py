@@ -86,6 +86,11 @@ class LinearLearner:
             )
             note = "no labelled items: probabilities come from the label descriptions alone"
             return FitReport(time.perf_counter() - started, 0, None, (note,))
+        if vectors.shape[1] != self._prototypes.shape[1]:
+            raise UserError(
+                f"vectors have {vectors.shape[1]!r} columns but encoder {self._encoder_name!r} "
+                f"makes {self._prototypes.shape[1]!r}: embed the texts with it"
+            )
         self._model, loss = _train(vectors, training, self._prototypes, seed)
         steps = int(np.max(self._model.n_iter_))
         return FitReport(time.perf_counter() - started, steps, loss, ())
@@ -108,8 +113,8 @@ class LinearLearner:
     def save(self, folder: Path) -> None:
         """See `Learner.save`; writes `model.joblib` too.
 
-        `joblib.load(folder / "model.joblib")["classifier"]` is a scikit-learn classifier of vectors; its
-        classes are indices into `["label_names"]` of the same file.
+        `joblib.load(folder / "model.joblib")["classifier"]` is a scikit-learn classifier of
+        vectors; its classes are indices into `["label_names"]` of the same file.
         """
         model = self._fitted()
         write_card(

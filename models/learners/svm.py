@@ -115,8 +115,8 @@ class SvmLearner:
     def save(self, folder: Path) -> None:
         """See `Learner.save`; writes `model.joblib` too.
 
-        `joblib.load(folder / "model.joblib")["classifier"]` is a scikit-learn pipeline of texts; its
-        classes are indices into `["label_names"]` of the same file.
+        `joblib.load(folder / "model.joblib")["classifier"]` is a scikit-learn pipeline of texts;
+        its classes are indices into `["label_names"]` of the same file.
         """
         model = self._fitted()
         write_card(

@@ -18,13 +18,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from labelwright.app.approving import edited_args
-from labelwright.app.keys import Keyboard, Numbered, press, read_key, single_keys
 from labelwright.app.reviewers import Desk
-from labelwright.app.screen import SHOWN_CHARACTERS, SHOWN_LINES, inert, pages, percent
+from labelwright.app.screen import SHOWN_CHARACTERS
 from labelwright.app.terminal import TerminalReviewer
 from labelwright.store.database import Store
-from labelwright.store.errors import UserError
 from labelwright.store.events import RunEvent
 from labelwright.store.pool import Pool
 from labelwright.store.records import Question, ReviewPurpose, ReviewRequest
@@ -40,16 +37,6 @@ MANY = [
     for what in ("lost", "late", "new")
 ]
 HOSTILE = "\x1b[2J\x1b]0;owned\x07[red]pay[/red] :smile: \x9b31m\u202egnp\rhidden"
-
-DECISION: dict[str, Any] = {
-    "subject": "decision",
-    "allowed": ["approve", "edit", "reject"],
-    "step": 4,
-    "tool": "select_samples",
-    "args": {"strategy": "random", "k": 5},
-    "reason": "the pool is \x1b[31mcold",
-}
-SPEC_ASKED = {"subject": "spec", "allowed": ["approve", "reject"]}
 
 
 def make_spec(labels: list[str]) -> TaskSpec:
@@ -145,7 +132,7 @@ class Terminal:
 
     def wait_for(self, text: str) -> None:
         """Read until `text` came after all that was waited for before."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 30
         while text not in self.seen:
             assert time.monotonic() < deadline, f"{text!r} did not come: {self.seen!r}"
             if select.select([self.master], [], [], 0.5)[0]:
@@ -253,152 +240,6 @@ def test_without_a_terminal_there_is_a_command_a_line_and_the_end_pauses(tmp_pat
     assert said(desk)[2:] == [(2, "label", "other")]
 
 
-# Single keys -----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def ends() -> Iterator[tuple[int, int]]:
-    """Master and slave of a pseudo-terminal."""
-    master, slave = pty.openpty()
-    yield master, slave
-    os.close(master)
-    os.close(slave)
-
-
-def fails_in_single_keys(descriptor: int) -> None:
-    with single_keys(descriptor):
-        raise RuntimeError("boom")
-
-
-def test_the_terminal_is_restored_after_an_exception(ends: tuple[int, int]) -> None:
-    before = termios.tcgetattr(ends[1])
-    with pytest.raises(RuntimeError, match="boom"):
-        fails_in_single_keys(ends[1])
-    assert termios.tcgetattr(ends[1]) == before
-
-
-def test_what_was_typed_before_the_question_is_thrown_away(ends: tuple[int, int]) -> None:
-    master, slave = ends
-    os.write(master, b"1\n")
-    assert select.select([slave], [], [], 5)[0]
-    with single_keys(slave):
-        assert not select.select([slave], [], [], 0.05)[0]
-        os.write(master, b"2")
-        assert read_key(slave) == "2"
-
-
-@pytest.mark.parametrize(
-    "key", ["7", "\n", "é", "字", "😀", "\x1b", "\x1b[A", "\x1bOP", "\x1b[3~", "\x1bx"]
-)
-def test_a_key_is_read_whole(ends: tuple[int, int], key: str) -> None:
-    master, slave = ends
-    with single_keys(slave):
-        os.write(master, key.encode())
-        assert read_key(slave) == key
-        assert not select.select([slave], [], [], 0)[0]
-
-
-def test_a_terminal_that_hangs_up_ends_the_input() -> None:
-    master, slave = pty.openpty()
-    os.close(master)
-    assert read_key(slave) == ""
-    os.close(slave)
-
-
-def test_a_line_is_edited_with_backspace_and_given_up_with_escape() -> None:
-    keys = iter("ab字\x7fc\x1b")
-    echoed: list[str] = []
-    keyboard = Keyboard(lambda: next(keys, ""))
-    assert keyboard.line(echoed.append) is None
-    assert "".join(echoed) == "ab字\b\b  \b\bc\n"
-    keys = iter(" ab\x7fc \r")
-    assert keyboard.line(echoed.append) == "ac"
-    with pytest.raises(EOFError):
-        keyboard.line(echoed.append)
-
-
-def test_ctrl_d_is_the_end_of_the_input(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path)
-    assert not person("1\x04")[0].review(desk)
-    assert len(said(desk)) == 1
-
-
-@pytest.mark.parametrize(
-    ("typed", "key", "many", "then"),
-    [
-        ("", "2", False, ("2", True)),
-        ("", "2", True, ("2", False)),
-        ("1", "2", True, ("12", False)),
-        ("12", "\n", True, ("12", True)),
-        ("ca", "s", True, ("cas", False)),
-        ("", "s", True, ("s", True)),
-        ("", "x", False, ("", False)),
-        ("", "x", True, ("x", False)),
-        ("12", "\x7f", True, ("1", False)),
-        ("12", "\x1b", True, ("", False)),
-        ("12", "\x1b[A", True, ("12", False)),
-        ("", "²", False, ("²", True)),
-    ],
-)
-def test_what_a_key_does(typed: str, key: str, many: bool, then: tuple[str, bool]) -> None:
-    assert press(typed, key, "suq?", many=many) == then
-
-
-# Choosing a label ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("typed", "label"),
-    [
-        ("12", "login new"),
-        ("/card lost", "card lost"),
-        ("CARD LOST", "card lost"),
-        ("/cash l5", "cash late"),
-        ("cash 4", "cash lost"),
-    ],
-)
-def test_a_label_by_number_or_name(typed: str, label: str) -> None:
-    assert Numbered.of(MANY).choose(typed, narrowed=False) == label
-
-
-def test_a_part_of_a_name_is_enough_only_where_the_one_label_left_was_shown() -> None:
-    numbered = Numbered.of(MANY)
-    assert numbered.choose("ard lo", narrowed=True) == "card lost"
-    with pytest.raises(UserError, match="'ard lo' is in 1 card lost: type a number"):
-        numbered.choose("ard lo", narrowed=False)
-
-
-@pytest.mark.parametrize(
-    "typed", ["0", "13", "999999999999", "/", "zzz", "zzz4x", "²", "-1", "card12"]
-)
-def test_what_is_no_label_is_refused(typed: str) -> None:
-    with pytest.raises(UserError, match="is no label"):
-        Numbered.of(MANY).choose(typed, narrowed=True)
-
-
-def test_a_name_that_is_part_of_another_can_be_chosen() -> None:
-    assert Numbered.of(["card", "card lost", *MANY[3:]]).choose("card", narrowed=True) == "card"
-
-
-def test_labels_that_are_numbers_are_typed_as_themselves() -> None:
-    ratings = Numbered.of(["0", "1", "2"])
-    assert ratings.choose("1", narrowed=False) == "1"
-    assert not ratings.typed
-    assert Numbered.of(["5", "10"]).typed
-
-
-@given(
-    st.lists(st.text("abAB1 2", min_size=1), min_size=2, max_size=12, unique=True),
-    st.text("/abAB12 "),
-)
-def test_choosing_gives_a_label_or_a_user_error(labels: list[str], typed: str) -> None:
-    numbered = Numbered.of(labels)
-    try:
-        assert numbered.choose(typed, narrowed=True) in labels
-    except UserError:
-        assert typed not in numbered.numbers
-
-
 # The review ------------------------------------------------------------------------------------
 
 
@@ -498,6 +339,24 @@ def test_no_line_is_wider_than_the_terminal(tmp_path: Path, width: int) -> None:
     assert max(len(line.removeprefix("> 1").rstrip()) for line in lines) <= width + 2
 
 
+def test_ctrl_d_is_the_end_of_the_input(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path)
+    assert not person("1\x04")[0].review(desk)
+    assert len(said(desk)) == 1
+
+
+def test_the_trace_knows_the_login_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "grace")
+    assert TerminalReviewer().name == "grace"
+
+
+def test_a_user_without_a_name_is_known_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 3_999_999_999)
+    assert TerminalReviewer().name == "user 3999999999"
+
+
 # Untrusted text --------------------------------------------------------------------------------
 
 
@@ -510,23 +369,6 @@ def test_hostile_text_is_shown_inert(tmp_path: Path) -> None:
     assert screen.count("␛[2J␛]0;owned␇[red]pay[/red] :smile: <U+009B>31m<U+202E>gnp␍hidden") == 3
     assert "confidence not known" in screen
     assert not set(screen) & set("\x1b\x07\x9b\r\u202e")
-
-
-@given(st.text())
-def test_inert_text_holds_nothing_that_acts_on_a_terminal(text: str) -> None:
-    safe = inert(text)
-    assert all(
-        letter == "\n" or not ("\x00" <= letter < " " or "\x7f" <= letter <= "\x9f")
-        for letter in safe
-    )
-    assert inert(safe) == safe
-    safe.encode("utf-8")
-    inert(text, "ascii").encode("ascii")
-
-
-def test_harmless_text_of_any_script_stays_as_it_is() -> None:
-    text = "naïve 字 😀 👩\u200d👩 می\u200cخواهم שלום\nline [b]"
-    assert inert(text) == text
 
 
 def test_a_terminal_that_lacks_a_character_shows_its_escape(tmp_path: Path) -> None:
@@ -551,21 +393,6 @@ def test_a_long_text_is_shown_in_parts(tmp_path: Path) -> None:
     assert "Characters 2,001 to 4,000 of 1,000,000 characters" in second
 
 
-@given(st.text("ab\n", max_size=300).map(lambda text: text * 20))
-def test_the_parts_of_a_text_are_the_text(text: str) -> None:
-    parts = list(pages(text))
-    assert "".join(parts) == text
-    assert all(len(p) <= SHOWN_CHARACTERS and p.count("\n") <= SHOWN_LINES for p in parts)
-
-
-@pytest.mark.parametrize(
-    ("confidence", "words"),
-    [(None, "not known"), (0.0, "0%"), (0.754, "75%"), (0.9999, "over 99%"), (1.0, "100%")],
-)
-def test_confidence_in_words(confidence: float | None, words: str) -> None:
-    assert percent(confidence) == f"confidence {words}"
-
-
 # Any keys --------------------------------------------------------------------------------------
 
 KEYS = st.lists(st.sampled_from([*"1239suq?m/a", "\n", "\x7f", "\x1b", "\x1b[A"]), max_size=25)
@@ -588,117 +415,3 @@ def test_any_keys_leave_the_store_consistent(
     assert not finished or not desk.open_questions()
     assert desk.store.verify() == []
     desk.store.close()
-
-
-# Approval --------------------------------------------------------------------------------------
-
-
-def approve(keys: str, payload: dict[str, Any]) -> tuple[Any, str]:
-    reviewer, shown = person(keys)
-    answer = reviewer.approve(payload, make_spec(LABELS))
-    return answer and answer.model_dump(exclude_defaults=True), shown.getvalue()
-
-
-@pytest.mark.parametrize("keys", ["y", "Y", "\n", "r\n"])
-def test_a_decision_is_shown_and_approved(keys: str) -> None:
-    answer, shown = approve(keys, DECISION)
-    assert answer == {"type": "approve", "by": "ann"}
-    for part in ("Step 4", "select_samples", "strategy = random", "k = 5", "is ␛[31mcold"):
-        assert part in shown
-    assert "respond" not in shown
-
-
-@pytest.mark.parametrize("keys", ["q", "", "n", "nbecause", "e"])
-def test_a_question_left_open_pauses(keys: str) -> None:
-    assert approve(keys, DECISION)[0] is None
-
-
-def test_ctrl_c_pauses_an_approval() -> None:
-    assert approve("n\x03", DECISION)[0] is None
-
-
-def test_a_rejection_carries_its_reason_and_escape_takes_it_back() -> None:
-    assert approve("ntoo early\n", DECISION)[0] == {
-        "type": "reject",
-        "message": "too early",
-        "by": "ann",
-    }
-    assert approve("n\x1by", DECISION)[0]["type"] == "approve"
-    assert approve("n\n", DECISION)[0] == {"type": "reject", "by": "ann"}
-
-
-def test_respond_is_there_only_where_it_is_allowed() -> None:
-    allowed = {**DECISION, "allowed": ["approve", "respond"]}
-    assert approve("r\nrtrain first\n", allowed)[0] == {
-        "type": "respond",
-        "message": "train first",
-        "by": "ann",
-    }
-    assert approve("n", allowed)[0] is None
-
-
-@pytest.mark.parametrize(
-    ("line", "args"),
-    [
-        ("k=7", {"strategy": "random", "k": 7}),
-        ('{"strategy": "random", "k": 9}', {"strategy": "random", "k": 9}),
-    ],
-)
-def test_arguments_are_edited_as_pairs_or_json(line: str, args: dict[str, Any]) -> None:
-    answer, _ = approve(f"e{line}\n", DECISION)
-    assert answer["type"] == "edit"
-    assert answer["edited_action"] == {"name": "select_samples", "args": args}
-
-
-def test_arguments_that_do_not_fit_are_refused_on_the_spot() -> None:
-    answer, shown = approve("ek=none\ney=1\nehm\ne\ny", DECISION)
-    assert answer == {"type": "approve", "by": "ann"}
-    assert "argument 'k'" in shown
-    assert "argument 'y'" in shown
-    assert "'hm' is not key=value" in shown
-
-
-@pytest.mark.parametrize("line", ["{", "{]", '{"k": NaN}', "k", "=5", "'k=5"])
-def test_what_is_neither_pairs_nor_json_is_a_user_error(line: str) -> None:
-    with pytest.raises(UserError):
-        edited_args(line, {"k": 1})
-
-
-def test_pairs_keep_text_json_and_the_other_arguments() -> None:
-    changed = edited_args("a=1 b='two words' c=null d=[1,2] e=NaN f=", {"z": 0, "a": 0})
-    assert changed == {
-        "z": 0, "a": 1, "b": "two words", "c": None, "d": [1, 2], "e": "NaN", "f": ""
-    }  # fmt: skip
-
-
-def test_a_spec_is_shown_whole_and_edited_in_its_file() -> None:
-    answer, shown = approve("e", SPEC_ASKED)
-    assert answer is None
-    for part in (
-        "Sort messages",
-        "bug: what bug means",
-        "Money goes first.",
-        "40 labels",
-        "task.yaml",
-    ):
-        assert part in shown
-    assert approve("y", SPEC_ASKED)[0] == {"type": "approve", "by": "ann"}
-    assert approve("nno\n", SPEC_ASKED)[0]["type"] == "reject"
-
-
-def test_why_an_edit_was_refused_is_shown() -> None:
-    assert (
-        "k is above the budget" in approve("q", {**DECISION, "problem": "k is above the budget"})[1]
-    )
-
-
-def test_the_trace_knows_the_login_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOGNAME", "grace")
-    assert TerminalReviewer().name == "grace"
-
-
-def test_a_user_without_a_name_is_known_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(os, "getuid", lambda: 3_999_999_999)
-    assert TerminalReviewer().name == "user 3999999999"

@@ -8,10 +8,11 @@ import pytest
 import torch
 from labelwright.models.encoders import Encoder, load_encoder
 
-WORDS = (
-    "the a is my was and not it card bank money lost late refund paid app screen crash bug "
-    "login slow good great thanks love refund billing praise colour happy"
-).split()
+WORDS = [
+    *("the", "a", "is", "my", "was", "and", "not", "it", "card", "bank", "money", "lost", "late"),
+    *("refund", "paid", "app", "screen", "crash", "bug", "login", "slow", "good", "great"),
+    *("thanks", "love", "billing", "praise", "colour", "happy"),
+]
 
 
 def make_tiny_transformer(folder: Path, kind: str = "bert") -> Path:
@@ -78,6 +79,11 @@ def make_tiny_transformer(folder: Path, kind: str = "bert") -> Path:
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_transformer(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def tiny_distilbert_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_transformer(tmp_path_factory.mktemp("distil"), "distilbert")
 
 
 @pytest.fixture(scope="session")

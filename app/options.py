@@ -1,0 +1,146 @@
+"""What `run` takes, and the checks that need nothing but the options themselves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ..agent.understand import Request, labels_in_goal, limits_in_goal, parse_labels
+from ..store.errors import UserError
+from ..store.spec import Autonomy, Budgets, LabelSpec
+from .data import gold_names
+
+DEFAULT_HUMAN_LABELS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Everything `run` takes; the command line has the same names."""
+
+    goal: str
+    data: str
+    text_columns: tuple[str, ...] = ()
+    id_column: str | None = None
+    gold_column: str | None = None
+    encoding: str = "utf-8"
+    labels: str | None = None
+    labels_from_gold: bool = False
+    guidelines: str = ""
+    project: Path | None = None
+    llm: str = "none"
+    policy: Literal["playbook", "llm"] = "playbook"
+    learner: Literal["linear", "svm", "bert"] = "linear"
+    encoder: str = "all-MiniLM-L6-v2"
+    human_labels: int | None = DEFAULT_HUMAN_LABELS
+    label_price: float = 0.0
+    price_in: float = 0.0
+    price_out: float = 0.0
+    usd: float | None = None
+    minutes: float | None = None
+    target_accuracy: float | None = None
+    confidence_level: float = 0.95
+    autonomy: Autonomy = "ask-labels"
+    reviewer: Literal["terminal", "simulated", "none"] = "terminal"
+    reviewer_error_rate: float = 0.0
+    recipe: Literal["standard", "uncertainty", "coverage", "random"] = "standard"
+    seed: int = 0
+
+
+def checked_labels(options: Options) -> list[LabelSpec]:
+    """Check the options against one another, and settle which labels the person named.
+
+    Returns:
+        The labels; empty when a chat model is to draft them.
+
+    Raises:
+        UserError: an option is out of range or does not go with another, or no label is named.
+    """
+    _check(options)
+    return _labels(options)
+
+
+def request_of(options: Options, labels: list[LabelSpec], text_columns: Sequence[str]) -> Request:
+    """What the person asked for; options go before what the goal says in words."""
+    stated = limits_in_goal(options.goal)
+    return Request(
+        goal=options.goal,
+        labels=labels,
+        guidelines=options.guidelines,
+        text_columns=list(text_columns),
+        target_accuracy=options.target_accuracy or stated.get("target_accuracy"),
+        confidence_level=options.confidence_level,
+        budgets=Budgets(
+            human_labels=options.human_labels,
+            usd=options.usd,
+            minutes=options.minutes or stated.get("minutes"),
+        ),
+        autonomy=options.autonomy,
+    )
+
+
+def _check(options: Options) -> None:
+    if not options.goal.strip():
+        raise UserError("the goal is empty: say in plain words what is to be labelled")
+    if options.human_labels is not None and options.human_labels < 1:
+        raise UserError(
+            f"--human-labels {options.human_labels!r}: without any human label nothing can be "
+            "learned or certified; give at least 10"
+        )
+    _check_ranges(options)
+    if options.policy == "llm" and options.llm == "none":
+        raise UserError("--policy llm needs a chat model: give one with --llm")
+    if options.usd is not None and not (options.label_price or options.price_in):
+        raise UserError("--usd limits nothing while nothing has a price: give --label-price")
+    if options.reviewer == "simulated" and options.gold_column is None:
+        raise UserError("--reviewer simulated answers from gold labels: give --gold-column")
+    if options.labels_from_gold and options.gold_column is None:
+        raise UserError("--labels-from-gold reads the names from a column: give --gold-column")
+
+
+def _check_ranges(options: Options) -> None:
+    """Numbers in their ranges; what is not a number is in none of them."""
+    for name in ("usd", "minutes"):
+        amount = getattr(options, name)
+        if amount is not None and not 0 < amount < math.inf:
+            raise UserError(f"--{name} {amount!r} is no budget: give more than 0, or leave it out")
+    for name in ("label_price", "price_in", "price_out"):
+        price = getattr(options, name)
+        if not 0 <= price < math.inf:
+            raise UserError(f"{_option(name)} {price!r} is no price: give 0 or more US dollars")
+    target = options.target_accuracy
+    if target is not None and not 0 < target < 1:
+        raise UserError(
+            f"--target-accuracy {target!r}: give a share between 0 and 1, for example 0.95"
+        )
+    if not 0.5 <= options.confidence_level < 1:
+        raise UserError(
+            f"--confidence-level {options.confidence_level!r}: give at least 0.5 and less than 1, "
+            "for example 0.95"
+        )
+    if not 0 <= options.reviewer_error_rate <= 1:
+        raise UserError(
+            f"--reviewer-error-rate {options.reviewer_error_rate!r}: give a share from 0 to 1"
+        )
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _labels(options: Options) -> list[LabelSpec]:
+    if options.labels and options.labels_from_gold:
+        raise UserError("--labels and --labels-from-gold exclude each other: give one")
+    if options.labels:
+        return parse_labels(options.labels)
+    if options.labels_from_gold and options.gold_column:
+        names = gold_names(options.data, options.gold_column, encoding=options.encoding)
+        return parse_labels(",".join(names))
+    try:
+        return labels_in_goal(options.goal)
+    except UserError:
+        if options.llm == "none":
+            raise
+        return []
