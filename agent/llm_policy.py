@@ -54,7 +54,7 @@ class LLMPolicy:
                 return self._fall_back(seen, legal, why[:500], attempts, tokens)
             _count(tokens, answer)
             try:
-                return self._checked(answer, seen, attempts, tokens)
+                return self._checked(answer, seen, legal, attempts, tokens)
             except UserError as error:
                 attempts.append({"call": _shown(answer), "error": str(error)})
                 messages.append(_mend(answer, str(error)))
@@ -64,6 +64,7 @@ class LLMPolicy:
         self,
         answer: AIMessage,
         seen: Observation,
+        legal: list[str],
         attempts: list[dict[str, Any]],
         tokens: dict[str, int],
     ) -> Decision:
@@ -78,6 +79,10 @@ class LLMPolicy:
             raise UserError("the call gives no reason: say in `reason` why")
         clean = checked_args(call["name"], args).model_dump(mode="json")
         check_call(call["name"], clean, seen)
+        if call["name"] not in legal:
+            raise UserError(
+                f"the reviewer refused {call['name']} in this state: call one of {', '.join(legal)}"
+            )
         return Decision(
             tool=call["name"],
             args=clean,

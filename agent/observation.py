@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ..store.database import Store
 from ..store.pool import Pool
-from ..store.spec import TaskSpec
+from ..store.spec import LearnerName, TaskSpec
 from ..tools.audit_sample import audited
 from ..tools.budget import budget_left, label_plan
 from ..tools.labels import training_labels, unlabelled_rows
@@ -78,19 +78,26 @@ def observe(
     pool: Pool,
     spec: TaskSpec,
     *,
+    learner: LearnerName,
     step: int,
     last_result: dict[str, Any] | None,
 ) -> Observation:
     """Build the observation from the store; the same store gives the same observation."""
     with store.remembering():
-        return _observed(store, pool, spec, step, last_result)
+        return _observed(store, pool, spec, learner, step, last_result)
 
 
 def _observed(
-    store: Store, pool: Pool, spec: TaskSpec, step: int, last_result: dict[str, Any] | None
+    store: Store,
+    pool: Pool,
+    spec: TaskSpec,
+    learner: LearnerName,
+    step: int,
+    last_result: dict[str, Any] | None,
 ) -> Observation:
     items = len(pool.unique_rows)
-    left, plan = budget_left(store, spec.budgets, items), label_plan(spec.budgets, items)
+    plan = label_plan(spec.budgets, items, learner)
+    left = budget_left(store, spec.budgets, plan)
     trained, model = training_labels(store, final=False), store.artefact("model")
     scores, frozen = store.artefact("scores"), store.artefact("frozen")
     gold = store.human_labels(("gold",))

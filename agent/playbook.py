@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ..store.errors import UserError
 from .legal import budget_spent
 from .observation import Observation
 from .policy import Decision
@@ -40,13 +41,20 @@ class PlaybookPolicy:
         self._rules = (*RULES, _selection(recipe))
 
     def decide(self, seen: Observation, legal: list[str]) -> Decision:
-        """The first rule that applies (see `Policy.decide`)."""
+        """The first rule that applies (see `Policy.decide`).
+
+        Raises:
+            UserError: none does, because the reviewer refused what the rules would do.
+        """
         for rule in self._rules:
             if rule.tool in legal and rule.when(seen):
                 return Decision(
                     tool=rule.tool, args=rule.args(seen), reason=rule.reason(seen), policy=self.name
                 )
-        raise RuntimeError(f"no rule of the playbook fits; legal are {legal}")
+        raise UserError(
+            f"the playbook cannot go on: what it would do was refused, and it has no use for "
+            f"{', '.join(legal)} now; edit a decision instead of refusing it, or fork the run"
+        )
 
 
 def _none(_: Observation) -> dict[str, Any]:
@@ -57,13 +65,21 @@ def _always(_: Observation) -> bool:
     return True
 
 
+def _affordable(seen: Observation, questions: int) -> int:
+    left = seen.human_labels_left
+    return max(1, questions if left is None else min(questions, left))
+
+
 def _questions(seen: Observation) -> int:
-    return max(1, min(seen.plan["batch"], seen.training_labels_left or 1))
+    return _affordable(seen, min(seen.plan["batch"], seen.training_labels_left or 1))
+
+
+def _gold_size(seen: Observation) -> int:
+    return _affordable(seen, seen.plan["gold"])
 
 
 def _audit_size(seen: Observation) -> int:
-    left = seen.human_labels_left
-    return max(1, seen.plan["audit"] if left is None else min(seen.plan["audit"], left))
+    return _affordable(seen, seen.plan["audit"])
 
 
 def _stopped(seen: Observation) -> bool:
@@ -125,9 +141,9 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "request_review",
         lambda seen: not seen.gold_asked and seen.plan["gold"] > 0 and not seen.frozen,
-        lambda seen: {"purpose": "gold", "k": seen.plan["gold"]},
+        lambda seen: {"purpose": "gold", "k": _gold_size(seen)},
         lambda seen: (
-            f"{seen.plan['gold']} evenly drawn items calibrate confidence and measure "
+            f"{_gold_size(seen)} evenly drawn items calibrate confidence and measure "
             "progress; they stay out of training"
         ),
     ),

@@ -58,9 +58,8 @@ DATA_OPTIONS = _shared(
     click.option(
         "--learner",
         type=click.Choice(["linear", "svm", "bert"]),
-        default="linear",
-        show_default=True,
-        help="linear: on sentence embeddings; svm: on words; bert: fine-tuned.",
+        help="linear: on sentence embeddings; svm: on words; bert: fine-tuned. "
+        "Default: bert up to 20,000 items, linear above.",
     ),
     click.option("--encoder", default="all-MiniLM-L6-v2", show_default=True),
 )
@@ -105,7 +104,7 @@ def run(as_json: bool, **options: Any) -> None:
     console = _console(as_json)
     with console.status("Reading the data"):
         project = create_project(Options(**options))
-    console.print(f"Project {project.folder}", markup=False, highlight=False)
+    console.print(f"Project {project.folder}", markup=False, highlight=False, soft_wrap=True)
     _drive(project, console, as_json=as_json, reviewer=None)
 
 
@@ -264,7 +263,8 @@ def _drive(project: Any, console: Console, *, as_json: bool, reviewer: str | Non
         answers = make_reviewer(project, progress, reviewer)
         result = drive(project, reviewer=answers, progress=progress, on_event=Narrator(console))
     except KeyboardInterrupt:
-        console.print(f"\nStopped; go on with `labelwright resume {project.folder}`.", markup=False)
+        text = f"\nStopped; go on with `labelwright resume {project.folder}`."
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
         sys.exit(10)
     finally:
         project.close()

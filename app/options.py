@@ -10,10 +10,12 @@ from typing import Literal
 
 from ..agent.understand import Request, labels_in_goal, limits_in_goal, parse_labels
 from ..store.errors import UserError
-from ..store.spec import Autonomy, Budgets, LabelSpec
+from ..store.spec import Autonomy, Budgets, LabelSpec, LearnerName
 from .data import gold_names
 
 DEFAULT_HUMAN_LABELS = 200
+BERT_ITEMS = 20_000
+"""Pools up to this size are labelled with BERT unless another learner is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class Options:
     project: Path | None = None
     llm: str = "none"
     policy: Literal["playbook", "llm"] = "playbook"
-    learner: Literal["linear", "svm", "bert"] = "linear"
+    learner: LearnerName | None = None
     encoder: str = "all-MiniLM-L6-v2"
     human_labels: int | None = DEFAULT_HUMAN_LABELS
     label_price: float = 0.0
@@ -60,6 +62,13 @@ def checked_labels(options: Options) -> list[LabelSpec]:
     """
     _check(options)
     return _labels(options)
+
+
+def learner_for(options: Options, items: int) -> LearnerName:
+    """The learner asked for; else BERT where scoring the pool with it takes minutes, not hours."""
+    if options.learner is not None:
+        return options.learner
+    return "bert" if items <= BERT_ITEMS else "linear"
 
 
 def request_of(options: Options, labels: list[LabelSpec], text_columns: Sequence[str]) -> Request:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..tools.budget import label_plan
 from .data import load
-from .options import Options, checked_labels, request_of
+from .options import Options, checked_labels, learner_for, request_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,11 +34,12 @@ def make_plan(**options: Any) -> dict[str, Any]:
         encoding=given.encoding,
         label_names=[label.name for label in labels] if labels and given.gold_column else None,
     )
+    learner = learner_for(given, len(loaded.ids))
     request = request_of(given, labels, loaded.text_columns)
     from ..tools.duplicates import duplicate_groups
 
     unique = len(set(duplicate_groups(loaded.texts.to_pylist()).tolist()))
-    plan = label_plan(request.budgets, unique)
+    plan = label_plan(request.budgets, unique, learner)
     return {
         "data": str(Path(given.data)),
         "items": len(loaded.ids),
@@ -50,6 +51,7 @@ def make_plan(**options: Any) -> dict[str, Any]:
         "train": plan.train,
         "gold": plan.gold,
         "audit": plan.audit,
+        "learner": learner,
         "rounds": plan.rounds,
         "batch": plan.batch,
         "usd": round(plan.total * given.label_price, 2),
@@ -78,7 +80,7 @@ def print_plan(console: Console, plan: dict[str, Any]) -> None:
     """The plan in a few sentences."""
     lines = [
         f"{plan['items']} items ({plan['unique']} different texts) from {plan['data']}",
-        f"labels: {', '.join(plan['labels'])}",
+        f"labels: {', '.join(plan['labels'])}; learner: {plan['learner']}",
         f"{plan['human_labels']} questions to a person: {plan['train']} to train in "
         f"{plan['rounds']} rounds of {plan['batch']}, {plan['gold']} to calibrate, "
         f"{plan['audit']} to certify",

@@ -21,7 +21,7 @@ from ..store.records import Totals
 from ..store.spec import Settings
 from ..store.trace import Place
 from .data import load
-from .options import Options, checked_labels, request_of
+from .options import Options, checked_labels, learner_for, request_of
 from .project import WAITING, Project
 from .reviewers import Desk, NobodyReviews, Reviewer, SimulatedReviewer
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from ..graphs.main import Graph
 
 MIN_ITEMS = 10
+OWN_SETTINGS = ("data", "text_columns", "learner")
+"""Settings that follow from the data as well as from the options."""
 OnEvent = Callable[[str, dict[str, Any]], None]
 
 
@@ -76,10 +78,11 @@ def create_project(options: Options) -> Project:
             f"{MIN_ITEMS} are needed; label them by hand"
         )
     request = request_of(options, labels, loaded.text_columns)
-    names = [name for name in Settings.model_fields if name not in ("data", "text_columns")]
+    names = [name for name in Settings.model_fields if name not in OWN_SETTINGS]
     settings = Settings(
         data=options.data,
         text_columns=list(loaded.text_columns),
+        learner=learner_for(options, len(loaded.ids)),
         **{name: getattr(options, name) for name in names},
     )
     folder = options.project or _free_folder(Path(options.data))

@@ -107,9 +107,10 @@ class _Clock:
 
 def measure(size: int, labels: int, folder: Path) -> dict[str, Any]:
     """Run the whole job on `size` texts in this process and measure it."""
+    from ..app.options import Options
     from ..app.project import Project
     from ..app.reviewers import SimulatedReviewer
-    from ..app.run import Options, create_project, drive
+    from ..app.run import create_project, drive
     from ..tools.registry import TOOLS
 
     data = folder / "texts.csv"
@@ -125,6 +126,7 @@ def measure(size: int, labels: int, folder: Path) -> dict[str, Any]:
             text_columns=("text",),
             gold_column="intent",
             human_labels=labels,
+            learner="linear",
             reviewer="simulated",
             autonomy="auto",
             project=folder / "project",

@@ -1,6 +1,6 @@
 """The reference page, made from the code so that it cannot say anything else.
 
-    python -m labelwright.evals.docs_reference > docs/reference.md
+python -m labelwright.evals.docs_reference > docs/reference.md
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _section(title: str, parts: Iterable[str]) -> str:
 
 
 def _commands() -> Iterator[str]:
-    parent = click.Context(cli, info_name="labelwright", **_width())
+    parent = click.Context(cli, info_name="labelwright", **_width(), **cli.context_settings)
     yield _help(parent)
     for name, command in cli.commands.items():
         yield f"### labelwright {name}\n"

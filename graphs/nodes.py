@@ -26,10 +26,10 @@ from ..tools.registry import TOOLS, checked_args
 from .context import Context, place_of
 from .state import ApprovalAnswer, ReviewAnswer, State
 
-REASON_LIMIT = 500
-"""Characters of a decision's reason that the state keeps; the whole is in the trace."""
+WORDS_LIMIT = 500
+"""Bytes of a reason or message that the state keeps; the whole is in the trace."""
 LAST_RESULT_LIMIT = 1500
-"""Characters of a tool's result that the state keeps; the whole is in the store."""
+"""Bytes of a tool's result that the state keeps; the whole is in the store."""
 
 
 def decide(state: State, runtime: Runtime[Context]) -> Command[Literal["approve", "act", "finish"]]:
@@ -66,7 +66,7 @@ def approve(
         recorded = answer.model_dump(mode="json")
         problem = _edit_problem(state, context, recorded)
         if problem:
-            return Command(update={"problem": problem}, goto="approve")
+            return Command(update={"problem": _cut(problem)}, goto="approve")
         place = place_of(runtime, state["run"], step, "approve")
         record_approval(context.store, place, key, _subject(state), answer)
     return _after_approval(state, context, recorded)
@@ -152,7 +152,7 @@ def _record_decision(
     recorded = {
         "tool": decision.tool,
         "args": decision.args,
-        "reason": decision.reason[:REASON_LIMIT],
+        "reason": _cut(decision.reason),
         "ask": verdict.ask,
     }
     place = place_of(runtime, state["run"], step, "decide")
@@ -192,7 +192,14 @@ def _refuse_repeat(state: State, decision: Decision) -> None:
 
 def _observe(state: State, context: Context, step: int) -> Observation:
     last = state.get("last")
-    return observe(context.store, context.pool, context.spec, step=step, last_result=last)
+    return observe(
+        context.store,
+        context.pool,
+        context.spec,
+        learner=context.settings.learner,
+        step=step,
+        last_result=last,
+    )
 
 
 def _token_charges(context: Context, decision: Decision) -> list[Charge]:
@@ -232,11 +239,11 @@ def _after_approval(
         return Command(update={"head": head, "refused": [*refused, "spec"]}, goto="understand")
     decision = state["decision"]
     if answer["type"] == "reject":
-        last = {"rejected": decision["tool"], "why": answer["message"]}
+        last = {"rejected": decision["tool"], "why": _cut(answer["message"])}
         back: State = {"refused": [*refused, decision["tool"]], "last": last, "head": head}
         return Command(update={**back, "step": state["step"] - 1}, goto="decide")
     if answer["type"] == "respond":
-        said: State = {"last": {"reviewer_says": answer["message"]}, "head": head}
+        said: State = {"last": {"reviewer_says": _cut(answer["message"])}, "head": head}
         return Command(update=said, goto="decide")
     if answer["type"] == "edit":
         action = answer["edited_action"]
@@ -347,12 +354,16 @@ def _collect(state: State, runtime: Runtime[Context], answer: ReviewAnswer) -> d
     return result
 
 
+def _cut(words: str) -> str:
+    return words.encode()[:WORDS_LIMIT].decode(errors="ignore")
+
+
 def _small(result: dict[str, Any]) -> dict[str, Any]:
     """A result that fits into the state; what is too large is named and left to the store."""
     small: dict[str, Any] = {}
     room = LAST_RESULT_LIMIT
     for name, value in result.items():
-        size = len(str(value))
-        small[name] = value if size <= room else f"({size} characters, see the trace)"
+        size = len(str(value).encode())
+        small[name] = value if size <= room else f"({size} bytes, see the trace)"
         room -= min(size, room)
     return small

@@ -17,7 +17,6 @@ from ..store.files import replacing
 from ..store.records import Artefact
 from ..store.spec import LabelSpec, TaskSpec
 from ..tools.base import Outcome, ToolContext
-from ..tools.budget import label_plan
 from ..tools.duplicates import duplicate_groups
 from ..tools.embed_pool import EmbedArgs, EmbedPool
 from ..tools.select_samples import SelectArgs, SelectSamples
@@ -110,7 +109,7 @@ def _prepare(state: State, runtime: Runtime[Context]) -> None:
     pool.write_groups(duplicate_groups(pool.table.column("text").to_pylist()))
     unique = len(pool.unique_rows)
     tools = context.tool_context(0)
-    parts = [EmbedPool().run(tools, EmbedArgs()), _first_batch(tools, unique)]
+    parts = [EmbedPool().run(tools, EmbedArgs()), _first_batch(tools)]
     largest = float(np.max(pool.weights))
     value = {"items": len(pool), "unique": unique, "largest_group": round(largest * len(pool))}
     result = {**value, "embedded": parts[0].result["embedded"], "first_batch": parts[1].result}
@@ -131,8 +130,7 @@ def _prepare(state: State, runtime: Runtime[Context]) -> None:
         )
 
 
-def _first_batch(tools: ToolContext, unique: int) -> Outcome:
-    plan = label_plan(tools.spec.budgets, unique)
-    size = max(1, round(SPARE * plan.batch))
+def _first_batch(tools: ToolContext) -> Outcome:
+    size = max(1, round(SPARE * tools.plan.batch))
     cold = recipe(tools.settings.recipe).cold
     return SelectSamples().run(tools, SelectArgs(strategy=cold, k=size))

@@ -29,7 +29,8 @@ def rows(n: int = 90) -> list[Row]:
 @contextmanager
 def finished(folder: Path, **options: Any) -> Iterator[tuple[Project, RunResult]]:
     """A run over `rows`, then one more decision and an error with hostile reasons."""
-    with ran(folder, rows(), **{"labels": LABELS_GIVEN, **options}) as (project, result):
+    given = {"labels": LABELS_GIVEN, "learner": "linear", **options}
+    with ran(folder, rows(), **given) as (project, result):
         decision = DecisionEvent(
             tool="finish", args={}, reason=HOSTILE, policy="llm", legal=["finish"], observation={}
         )

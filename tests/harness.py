@@ -39,7 +39,9 @@ OPTIONS: dict[str, Any] = {
     "labels_from_gold": True,
     "reviewer": "simulated",
     "reviewer_error_rate": 0.1,
+    "learner": "linear",
     "human_labels": 40,
+    "learner": "linear",
     "label_price": 0.25,
     "seed": 3,
 }
@@ -189,7 +191,7 @@ def deaths(data: Path, base: Path, kills: int, seed: int) -> dict[str, Any]:
             break
         status = _attempt(data, folders[-1], moment)
         if os.WIFSIGNALED(status):
-            died.append({**asdict(moment), "events": _events(folders[-1])})
+            died.append({**asdict(moment), "events": events(folders[-1])})
         elif os.waitstatus_to_exitcode(status) == 0:
             folders.append(base / f"run-{len(folders)}")
         else:
@@ -204,7 +206,7 @@ def _finish(data: Path, folder: Path) -> bool:
 
 
 def _attempt(data: Path, folder: Path, moment: Moment) -> int:
-    before = _events(folder)
+    before = events(folder)
     child = os.fork()
     if child == 0:
         _child(data, folder, moment)
@@ -214,7 +216,7 @@ def _attempt(data: Path, folder: Path, moment: Moment) -> int:
         if done:
             return status
         late = moment.kind == "seconds" and time.monotonic() - started >= moment.number
-        grown = moment.kind == "events" and _events(folder) >= before + moment.number
+        grown = moment.kind == "events" and events(folder) >= before + moment.number
         if late or grown:
             os.kill(child, signal.SIGKILL)
         time.sleep(0.002)
@@ -289,7 +291,7 @@ class _CountedEncoder(HashEncoder):
         return found
 
 
-def _events(folder: Path) -> int:
+def events(folder: Path) -> int:
     """Length of the trace; 0 while there is none."""
     database = folder / "labelwright.db"
     if not database.exists():

@@ -153,6 +153,7 @@ def run_rows(folder: Path, rows: Sequence[Row], **options: Any) -> RunResult:
     given: dict[str, Any] = {
         "goal": GOAL,
         "human_labels": 60,
+        "learner": "linear",
         "reviewer": PlainReviewer(knows(rows)),
         "encoder": HashEncoder(),
         "id_column": "id",

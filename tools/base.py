@@ -28,6 +28,7 @@ from ..store.pool import Pool
 from ..store.records import Annotation, Artefact, Charge, ReviewRequest
 from ..store.spec import Settings, TaskSpec
 from ..store.vectors import Vectors
+from .budget import LabelPlan, label_plan
 
 
 class ToolArgs(BaseModel):
@@ -99,6 +100,12 @@ class ToolContext:
         """The number of the current round, from 1; 0 before the first batch."""
         batch = self.store.artefact("batch")
         return int(batch["round"]) if batch else 0
+
+    @property
+    def plan(self) -> LabelPlan:
+        """How the run's human labels are divided."""
+        unique = len(self.pool.unique_rows)
+        return label_plan(self.spec.budgets, unique, self.settings.learner)
 
     def folder(self, name: str) -> Path:
         """A folder of the project, made if it is missing."""

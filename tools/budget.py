@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..store.database import Store
-from ..store.spec import Budgets
+from ..store.spec import Budgets, LearnerName
 
 GOLD_SHARE, GOLD_LEAST, GOLD_MOST = 0.15, 10, 60
 AUDIT_SHARE, AUDIT_LEAST, AUDIT_MOST = 0.25, 10, 300
-ROUNDS = 5
+ROUNDS: dict[LearnerName, int] = {"linear": 5, "svm": 5, "bert": 3}
+"""More rounds choose better; a learner that takes minutes to fit gets fewer."""
 SMALL = 40
 """Below this many labels nothing is spared for gold: all but the audit trains."""
 UNLIMITED = 500
@@ -32,18 +33,19 @@ class LabelPlan:
         return self.train + self.gold + self.audit
 
 
-def label_plan(budgets: Budgets, items: int) -> LabelPlan:
+def label_plan(budgets: Budgets, items: int, learner: LearnerName) -> LabelPlan:
     """Divide the human labels of a budget.
 
     Args:
         budgets: what may be spent.
         items: unique items of the pool; no more can be asked about.
+        learner: what the rounds will train.
     """
     total = min(items, UNLIMITED if budgets.human_labels is None else budgets.human_labels)
     audit = min(AUDIT_MOST, max(AUDIT_LEAST, round(total * AUDIT_SHARE)), total // 2)
     gold = min(GOLD_MOST, max(GOLD_LEAST, round(total * GOLD_SHARE))) if total >= SMALL else 0
     train = total - audit - gold
-    rounds = max(1, min(ROUNDS, train // 10))
+    rounds = max(1, min(ROUNDS[learner], train // 10))
     return LabelPlan(train, gold, audit, rounds, max(1, -(-train // rounds)))
 
 
@@ -57,13 +59,13 @@ class BudgetLeft:
     minutes: float | None
 
 
-def budget_left(store: Store, budgets: Budgets, items: int) -> BudgetLeft:
+def budget_left(store: Store, budgets: Budgets, plan: LabelPlan) -> BudgetLeft:
     """Budgets less what the ledger says was spent.
 
     `training_labels` keeps back what the plan sets aside for gold and audit items that have not
     been asked yet; it is never below 0.
     """
-    spent, plan = store.totals(), label_plan(budgets, items)
+    spent = store.totals()
     trained = len(store.human_labels(("train",)))
     limit = budgets.human_labels
     return BudgetLeft(

@@ -47,7 +47,7 @@ class DecideStop(Tool[StopArgs]):
     def run(self, context: ToolContext, args: StopArgs) -> Outcome:
         """Judge the history; see `Tool.run`."""
         criterion = _criterion(args.rule, context.spec)
-        left = budget_left(context.store, context.spec.budgets, len(context.pool.unique_rows))
+        left = budget_left(context.store, context.spec.budgets, context.plan)
         history = History(
             rounds=round_records(context.store),
             human_labels_left=left.training_labels,

@@ -1,4 +1,4 @@
-"""All tools, by name. To add one, write its file and put it here and in the table of legal tools."""
+"""All tools, by name. To add one: its file, a line here, a line in the table of legal tools."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ BASE: dict[str, Any] = {
     "id_column": None,
     "gold_column": "kind",
     "labels_from_gold": None,
+    "learner": "linear",
     "human_labels": 12,
 }
 
@@ -147,9 +148,9 @@ def test_three_items_are_too_few(refuses: Refuses, tmp_path: Path) -> None:
         ({"minutes": "nan"}, ("--minutes nan",)),
         ({"target_accuracy": 95}, ("--target-accuracy 95.0", "0.95")),
         ({"target_accuracy": 0}, ("--target-accuracy 0.0",)),
-        ({"confidence_level": 1.5}, ("confidence_level",)),
-        ({"reviewer_error_rate": 2}, ("reviewer_error_rate",)),
-        ({"label_price": -1}, ("label_price",)),
+        ({"confidence_level": 1.5}, ("--confidence-level 1.5",)),
+        ({"reviewer_error_rate": 2}, ("--reviewer-error-rate 2.0",)),
+        ({"label_price": -1}, ("--label-price -1.0",)),
         ({"policy": "llm"}, ("--policy llm", "--llm")),
         ({"gold_column": None}, ("--reviewer simulated", "--gold-column")),
         ({"gold_column": None, "labels_from_gold": True, "reviewer": "none"}, ("--gold-column",)),

@@ -15,16 +15,18 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import click
 import numpy as np
 import pytest
+from labelwright import app
 from labelwright.app.cli import cli, main
 from labelwright.evals.docs_reference import reference
 from labelwright.graphs.main import build_graph
+from labelwright.models import encoders
 from labelwright.models.compute import SILENT
 from labelwright.models.encoders import Encoder, load_encoder
 from labelwright.models.progress import Progress
@@ -62,7 +64,9 @@ def blocks(page: Path) -> list[Block]:
 def prose(page: Path) -> str:
     """The page without commands of other programs, whose options are none of ours."""
     lines = page.read_text(encoding="utf-8").splitlines()
-    other = re.compile(r"^\s*(\$\s+)?(?!.*labelwright )\S*(python3?|pytest|pip|make|git|ruff|mypy)\b")
+    other = re.compile(
+        r"^\s*(\$\s+)?(?!.*labelwright )\S*(python3?|pytest|pip|make|git|ruff|mypy)\b"
+    )
     return "\n".join(line for line in lines if not other.match(line))
 
 
@@ -138,16 +142,16 @@ def encoder() -> RememberingEncoder:
 
 
 @pytest.fixture
-def folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: RememberingEncoder
-) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: RememberingEncoder) -> Path:
     """The folder a page's reader works in."""
     shutil.copy(SAMPLE, tmp_path / "messages.csv")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", str(WIDTH))
-    # `labelwright.app.run` is the function: only the import system knows the module by its name.
-    module = import_module("labelwright.app.run")
-    monkeypatch.setattr(module, "load_encoder", lambda _: encoder)
+    # A page begins in a fresh interpreter, in which `labelwright.app.run` is the function and not
+    # the module that an earlier test imported.
+    monkeypatch.delattr(app, "run", raising=False)
+    for module in (sys.modules[app.run.__module__], encoders):
+        monkeypatch.setattr(module, "load_encoder", lambda _name=encoder.name: encoder)
     return tmp_path
 
 
@@ -202,12 +206,19 @@ def run_console(block: Block, shell: Shell) -> None:
     for command, shown in commands(block):
         code, output = shell.run(command)
         assert code == expected_code(command), f"{command}\nexit code {code}\n{output}"
-        assert not missing_lines(shown, output), f"{command}\n{missing_lines(shown, output)}\n{output}"
+        assert not missing_lines(shown, output), (
+            f"{command}\n{missing_lines(shown, output)}\n{output}"
+        )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_examples_of_a_page_run(page: Path, folder: Path, shell: Shell) -> None:
-    names: dict[str, Any] = {"__name__": "page"}
+def test_the_examples_of_a_page_run(
+    page: Path, folder: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    namespace = ModuleType("page")
+    # Dataclasses look their module up by its name.
+    monkeypatch.setitem(sys.modules, "page", namespace)
+    names = vars(namespace)
     for block in blocks(page):
         if block.language == "python":
             run_python(page, block, names)
@@ -265,7 +276,9 @@ def test_the_state_machine_is_drawn_from_the_compiled_graph() -> None:
     assert drawn == [build_graph().get_graph().draw_mermaid()]
 
 
-@pytest.mark.parametrize("kind", [METADATA.tables, TOOLS, STRATEGIES], ids=["table", "tool", "strategy"])
+@pytest.mark.parametrize(
+    "kind", [METADATA.tables, TOOLS, STRATEGIES], ids=["table", "tool", "strategy"]
+)
 def test_every_table_tool_and_strategy_is_on_a_page(kind: Any) -> None:
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     assert [name for name in kind if f"`{name}`" not in text] == []
@@ -282,7 +295,9 @@ def test_a_line_that_did_not_come_out_is_found() -> None:
     assert missing_lines(["kept 12, rejected 3"], output) == []
     assert missing_lines(["scored …", "", "kept 1, …"], output) == []
     assert missing_lines(["kept 14, refused 0"], output) == ["kept 14, refused 0"]
-    assert missing_lines(["kept 14, rejected 0", "scored 888 items"], output) == ["scored 888 items"]
+    assert missing_lines(["kept 14, rejected 0", "scored 888 items"], output) == [
+        "scored 888 items"
+    ]
 
 
 def test_a_failing_command_is_found(folder: Path, shell: Shell) -> None:

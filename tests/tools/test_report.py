@@ -227,7 +227,8 @@ class Person(PlainReviewer):
 def test_a_persons_run_without_gold_items_says_what_was_not_measured(tmp_path: Path) -> None:
     messages_given = messages(40)
     reviewer = Person(knows(messages_given))
-    with ran(tmp_path, messages_given, human_labels=24, reviewer=reviewer) as (done, result):
+    options = {"human_labels": 24, "reviewer": reviewer, "learner": "linear"}
+    with ran(tmp_path, messages_given, **options) as (done, result):
         words = Page((done.folder / "report.html").read_text(encoding="utf-8")).words
         assert result.certificate is not None
     assert "simulated" not in words.lower()
