@@ -14,7 +14,7 @@ from ..store.database import Store
 from ..store.pool import Pool
 from ..store.spec import LearnerName, TaskSpec
 from ..tools.audit_sample import audited
-from ..tools.budget import budget_left, label_plan
+from ..tools.budget import BudgetLeft, LabelPlan, budget_left, label_plan
 from ..tools.labels import training_labels, unlabelled_rows
 
 HISTORY = 12
@@ -79,25 +79,27 @@ def observe(
     spec: TaskSpec,
     *,
     learner: LearnerName,
+    label_price: float,
     step: int,
     last_result: dict[str, Any] | None,
 ) -> Observation:
     """Build the observation from the store; the same store gives the same observation."""
     with store.remembering():
-        return _observed(store, pool, spec, learner, step, last_result)
+        plan = label_plan(spec.budgets, len(pool.unique_rows), learner)
+        left = budget_left(store, spec.budgets, plan, label_price)
+        return _observed(store, pool, spec, plan, left, step, last_result)
 
 
 def _observed(
     store: Store,
     pool: Pool,
     spec: TaskSpec,
-    learner: LearnerName,
+    plan: LabelPlan,
+    left: BudgetLeft,
     step: int,
     last_result: dict[str, Any] | None,
 ) -> Observation:
     items = len(pool.unique_rows)
-    plan = label_plan(spec.budgets, items, learner)
-    left = budget_left(store, spec.budgets, plan)
     trained, model = training_labels(store, final=False), store.artefact("model")
     scores, frozen = store.artefact("scores"), store.artefact("frozen")
     gold = store.human_labels(("gold",))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .project import Project
-    from .run import RunResult, run
+    from .runs import RunResult, run
 
 __all__ = ["Project", "RunResult", "run"]
 
@@ -18,10 +18,7 @@ def __getattr__(name: str) -> Any:
 
         return Project
     if name in ("run", "RunResult"):
-        from importlib import import_module
+        from . import runs
 
-        module = import_module(".run", __name__)
-        # The import puts the module itself under its name: the function is what callers want.
-        globals()["run"] = module.run
-        return getattr(module, name)
+        return getattr(runs, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

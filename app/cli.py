@@ -99,7 +99,7 @@ def cli() -> None:
 def run(as_json: bool, **options: Any) -> None:
     """Label a data set: from GOAL in plain words to labels, classifier, certificate, trace."""
     from .options import Options
-    from .run import create_project
+    from .runs import create_project
 
     console = _console(as_json)
     with console.status("Reading the data"):
@@ -142,7 +142,7 @@ def status(project: Path, as_json: bool) -> None:
 def review(project: Path) -> None:
     """Answer what a paused run asks, in the terminal."""
     from .project import Project
-    from .run import answer_and_keep
+    from .runs import answer_and_keep
     from .terminal import TerminalReviewer
 
     with closing(Project(project)) as opened:
@@ -254,7 +254,7 @@ def doctor(as_json: bool) -> None:
 
 
 def _drive(project: Any, console: Console, *, as_json: bool, reviewer: str | None) -> None:
-    from .run import drive, make_reviewer
+    from .runs import drive, make_reviewer
     from .show import Narrator, RichProgress, print_result
 
     started = time.perf_counter()

@@ -11,6 +11,7 @@ from typing import Literal
 from ..agent.understand import Request, labels_in_goal, limits_in_goal, parse_labels
 from ..store.errors import UserError
 from ..store.spec import Autonomy, Budgets, LabelSpec, LearnerName
+from ..tools.budget import labels_for
 from .data import gold_names
 
 DEFAULT_HUMAN_LABELS = 200
@@ -82,12 +83,25 @@ def request_of(options: Options, labels: list[LabelSpec], text_columns: Sequence
         target_accuracy=options.target_accuracy or stated.get("target_accuracy"),
         confidence_level=options.confidence_level,
         budgets=Budgets(
-            human_labels=options.human_labels,
+            human_labels=_affordable(options),
             usd=options.usd,
             minutes=options.minutes or stated.get("minutes"),
         ),
         autonomy=options.autonomy,
     )
+
+
+def _affordable(options: Options) -> int | None:
+    """The human labels that may be asked for: no more than the money pays for."""
+    if options.usd is None or not options.label_price:
+        return options.human_labels
+    paid = labels_for(options.usd, options.label_price)
+    if not paid:
+        raise UserError(
+            f"--usd {options.usd!r} does not pay for one label at --label-price "
+            f"{options.label_price!r}: give more, or lower the price"
+        )
+    return paid if options.human_labels is None else min(paid, options.human_labels)
 
 
 def _check(options: Options) -> None:

@@ -166,7 +166,12 @@ class Project:
     def waiting(self) -> dict[str, Any] | None:
         """What a person is asked for now, if the run waits for one."""
         text = self.store.get_meta(WAITING)
-        return json.loads(text) if text else None
+        if not text:
+            return None
+        asked: dict[str, Any] = json.loads(text)
+        if asked["kind"] == "review":
+            asked["open"] = asked["questions"] - len(self.store.standing_answers(asked["review"]))
+        return asked
 
     def status(self) -> Status:
         """How far the run is, from what was written; safe while another process runs it."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from .project import Status
-    from .run import RunResult
+    from .runs import RunResult
 
 
 class _Bar:
@@ -147,7 +147,7 @@ def print_waiting(console: Console, waiting: dict[str, Any] | None, place: str) 
     """What a paused run waits for, and the command that goes on."""
     asked = waiting or {}
     if asked.get("kind") == "review":
-        text = f"waits for {asked['questions']} answers ({asked['purpose']})"
+        text = f"waits for {asked['open']} answers ({asked['purpose']})"
     elif asked.get("subject") == "spec":
         text = f"waits for your word on the task spec ({place}/task.yaml)"
     elif asked:
@@ -175,7 +175,8 @@ def print_status(console: Console, status: Status) -> None:
     if status.certificate:
         found = status.certificate
         lines.append(
-            f"  certified {found['estimate']:.1%} [{found['low']:.1%}, {found['high']:.1%}]"
+            f"  certified {found['delivered_estimate']:.1%} "
+            f"[{found['delivered_low']:.1%}, {found['delivered_high']:.1%}]"
         )
     elif status.quality:
         found = status.quality

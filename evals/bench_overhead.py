@@ -110,7 +110,7 @@ def measure(size: int, labels: int, folder: Path) -> dict[str, Any]:
     from ..app.options import Options
     from ..app.project import Project
     from ..app.reviewers import SimulatedReviewer
-    from ..app.run import create_project, drive
+    from ..app.runs import create_project, drive
     from ..tools.registry import TOOLS
 
     data = folder / "texts.csv"

@@ -50,19 +50,22 @@ def _section(title: str, parts: Iterable[str]) -> str:
 
 
 def _commands() -> Iterator[str]:
-    parent = click.Context(cli, info_name="labelwright", **_width(), **cli.context_settings)
+    parent = _context(cli, "labelwright", None)
     yield _help(parent)
     for name, command in cli.commands.items():
         yield f"### labelwright {name}\n"
-        yield _help(click.Context(command, info_name=name, parent=parent, **_width()))
+        yield _help(_context(command, name, parent))
 
 
 def _help(context: click.Context) -> str:
     return f"```text\n{context.get_help()}\n```\n"
 
 
-def _width() -> dict[str, int]:
-    return {"terminal_width": WIDTH, "max_content_width": WIDTH}
+def _context(command: click.Command, name: str, parent: click.Context | None) -> click.Context:
+    # A fixed width: the page must not depend on the terminal it was made in.
+    settings: dict[str, Any] = {"terminal_width": WIDTH, "max_content_width": WIDTH}
+    settings |= command.context_settings
+    return click.Context(command, info_name=name, parent=parent, **settings)
 
 
 def _tools() -> Iterator[str]:

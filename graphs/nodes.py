@@ -197,6 +197,7 @@ def _observe(state: State, context: Context, step: int) -> Observation:
         context.pool,
         context.spec,
         learner=context.settings.learner,
+        label_price=context.settings.label_price,
         step=step,
         last_result=last,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from labelwright.app.project import Project
-from labelwright.app.run import RunResult
+from labelwright.app.runs import RunResult
 from labelwright.store.events import DecisionEvent, ErrorEvent
 from labelwright.store.trace import Place
 from support import Row, messages, ran

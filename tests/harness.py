@@ -26,7 +26,7 @@ from typing import Any, NoReturn
 import numpy as np
 import sqlalchemy as sa
 from labelwright.app.project import Project
-from labelwright.app.run import Options, create_project, drive, make_reviewer
+from labelwright.app.runs import Options, create_project, drive, make_reviewer
 from labelwright.models.progress import NoProgress, Task
 from support import HashEncoder
 
@@ -41,7 +41,6 @@ OPTIONS: dict[str, Any] = {
     "reviewer_error_rate": 0.1,
     "learner": "linear",
     "human_labels": 40,
-    "learner": "linear",
     "label_price": 0.25,
     "seed": 3,
 }
@@ -305,7 +304,7 @@ def events(folder: Path) -> int:
 
 def use_fast_encoder() -> None:
     """Let the command line of this process use the fast encoder, whatever it is asked for."""
-    sys.modules["labelwright.app.run"].load_encoder = lambda _name: HashEncoder()  # type: ignore[attr-defined]
+    sys.modules["labelwright.app.runs"].load_encoder = lambda _name: HashEncoder()  # type: ignore[attr-defined]
 
 
 def _import_all() -> None:

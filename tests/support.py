@@ -1,4 +1,4 @@
-"""What several tests build on: tiny projects, a fast encoder, a chat model that follows a script."""
+"""What tests build on: tiny projects, a fast encoder, a chat model that follows a script."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from labelwright.agent.playbook import PlaybookPolicy
 from labelwright.agent.recipes import recipe
 from labelwright.app.project import Project
 from labelwright.app.reviewers import Desk
-from labelwright.app.run import RunResult, run
+from labelwright.app.runs import RunResult, run
 from labelwright.graphs.state import ApprovalAnswer
 from labelwright.models.compute import SILENT
 from labelwright.models.progress import Progress
@@ -31,16 +31,67 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import Runnable, RunnableLambda
 from numpy.typing import NDArray
+from pydantic import Field
 
 LABELS = ("billing", "bug", "praise")
 GOAL = "Sort the messages into billing, bug and praise"
 
 _WORDS = {
-    "billing": "invoice refund charged card payment twice price month account money".split(),
-    "bug": "crash error screen broken freeze button update login fails restart".split(),
-    "praise": "love great thanks wonderful team helpful fast happy best friendly".split(),
+    "billing": [
+        "invoice",
+        "refund",
+        "charged",
+        "card",
+        "payment",
+        "twice",
+        "price",
+        "month",
+        "account",
+        "money",
+    ],
+    "bug": [
+        "crash",
+        "error",
+        "screen",
+        "broken",
+        "freeze",
+        "button",
+        "update",
+        "login",
+        "fails",
+        "restart",
+    ],
+    "praise": [
+        "love",
+        "great",
+        "thanks",
+        "wonderful",
+        "team",
+        "helpful",
+        "fast",
+        "happy",
+        "best",
+        "friendly",
+    ],
 }
-_OTHER = "the my app again today please since with very after when this is it on a".split()
+_OTHER = [
+    "the",
+    "my",
+    "app",
+    "again",
+    "today",
+    "please",
+    "since",
+    "with",
+    "very",
+    "after",
+    "when",
+    "this",
+    "is",
+    "it",
+    "on",
+    "a",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,13 +298,13 @@ Reply = AIMessage | Exception | Callable[[list[BaseMessage]], AIMessage]
 class ScriptedChat(BaseChatModel):
     """Gives the replies of a script in order; the last one is given again and again."""
 
-    replies: list[Any] = []
+    replies: list[Any] = Field(default_factory=list)
     """`Reply` values for calls."""
-    drafts: list[Any] = []
+    drafts: list[Any] = Field(default_factory=list)
     """Answers to structured requests, an exception to fail."""
-    heard: list[list[BaseMessage]] = []
+    heard: list[list[BaseMessage]] = Field(default_factory=list)
     """The messages of every call."""
-    offered: list[tuple[list[str], Any]] = []
+    offered: list[tuple[list[str], Any]] = Field(default_factory=list)
     """Names of the tools bound, with the `tool_choice`."""
 
     @property

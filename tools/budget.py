@@ -49,6 +49,12 @@ def label_plan(budgets: Budgets, items: int, learner: LearnerName) -> LabelPlan:
     return LabelPlan(train, gold, audit, rounds, max(1, -(-train // rounds)))
 
 
+def labels_for(usd: float, label_price: float) -> int:
+    """How many human labels an amount of money pays for; `label_price` is above 0."""
+    # A sum of prices in floating point may miss the whole number by a hair.
+    return int(usd / label_price + 1e-9)
+
+
 @dataclass(frozen=True, slots=True)
 class BudgetLeft:
     """What may still be spent; `None` means no limit of that kind."""
@@ -59,18 +65,23 @@ class BudgetLeft:
     minutes: float | None
 
 
-def budget_left(store: Store, budgets: Budgets, plan: LabelPlan) -> BudgetLeft:
+def budget_left(store: Store, budgets: Budgets, plan: LabelPlan, label_price: float) -> BudgetLeft:
     """Budgets less what the ledger says was spent.
 
+    `human_labels` is also no more than the money left pays for at `label_price` US dollars each.
     `training_labels` keeps back what the plan sets aside for gold and audit items that have not
     been asked yet; it is never below 0.
     """
     spent = store.totals()
     trained = len(store.human_labels(("train",)))
     limit = budgets.human_labels
+    usd = None if budgets.usd is None else max(0.0, budgets.usd - spent.usd)
+    counts = [] if limit is None else [max(0, limit - spent.human_labels)]
+    if usd is not None and label_price:
+        counts.append(labels_for(usd, label_price))
     return BudgetLeft(
-        human_labels=None if limit is None else max(0, limit - spent.human_labels),
+        human_labels=min(counts, default=None),
         training_labels=max(0, plan.train - trained),
-        usd=None if budgets.usd is None else max(0.0, budgets.usd - spent.usd),
+        usd=usd,
         minutes=None if budgets.minutes is None else max(0.0, budgets.minutes - spent.seconds / 60),
     )

@@ -47,7 +47,9 @@ class DecideStop(Tool[StopArgs]):
     def run(self, context: ToolContext, args: StopArgs) -> Outcome:
         """Judge the history; see `Tool.run`."""
         criterion = _criterion(args.rule, context.spec)
-        left = budget_left(context.store, context.spec.budgets, context.plan)
+        left = budget_left(
+            context.store, context.spec.budgets, context.plan, context.settings.label_price
+        )
         history = History(
             rounds=round_records(context.store),
             human_labels_left=left.training_labels,

@@ -121,7 +121,9 @@ def _freeze(context: ToolContext, model: dict[str, Any], scores: Scores) -> Arte
         "folder": model["folder"],
         "machine_rows": len(rows),
         "digest": labels_digest(rows, labels),
-        "trained_on": model["rows"],
+        # Rows that trained with the machine's own label are not among these: their label was
+        # frozen before the draw like any other.
+        "trained_on": sorted(set(model["rows"]) & set(known.tolist())),
         "calibrated": model["temperature"] is not None,
         "attempt": attempt,
     }

@@ -11,6 +11,7 @@ from ..store.errors import UserError
 from ..store.records import Annotation, Artefact, Question, ReviewRequest
 from .audit_sample import audited, frozen_audit
 from .base import Outcome, Tool, ToolArgs, ToolContext
+from .budget import budget_left
 from .labels import open_audit_prefix, unlabelled_rows
 
 ALTERNATIVES = 3
@@ -42,8 +43,8 @@ class RequestReview(Tool[ReviewArgs]):
 
     def run(self, context: ToolContext, args: ReviewArgs) -> Outcome:
         """Write the questions; see `Tool.run`."""
-        limit = context.spec.budgets.human_labels
-        left = None if limit is None else limit - context.store.totals().human_labels
+        price = context.settings.label_price
+        left = budget_left(context.store, context.spec.budgets, context.plan, price).human_labels
         if left is not None and args.k > left:
             raise UserError(f"{args.k!r} questions but only {left!r} human labels are left")
         if args.purpose == "train":

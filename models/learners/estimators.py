@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,16 @@ def as_estimator(coefficients: NDArray[Any], intercept: NDArray[Any]) -> Any:
     model.n_features_in_ = coefficients.shape[1]
     model.n_iter_ = np.zeros(1, dtype=np.int32)
     return model
+
+
+@contextmanager
+def many_classes() -> Iterator[None]:
+    """For fitting: no warning that numbers of few examples each may not be classes; they are."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", message="The number of unique classes is greater", category=UserWarning
+        )
+        yield
 
 
 def save_estimator(folder: Path, estimator: Any, label_names: list[str]) -> None:

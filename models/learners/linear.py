@@ -30,7 +30,13 @@ from .base import (
     unfitted,
     write_card,
 )
-from .estimators import as_estimator, load_estimator, mean_log_loss, save_estimator
+from .estimators import (
+    as_estimator,
+    load_estimator,
+    many_classes,
+    mean_log_loss,
+    save_estimator,
+)
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
@@ -200,6 +206,7 @@ def _train(
     classes = len(prototypes)
     labels, weights = training_rows(training.labels, training.weights, classes)
     model = LogisticRegression(C=inverse_regularisation(classes), max_iter=500, random_state=seed)
-    model.fit(np.concatenate([vectors, prototypes]), labels, sample_weight=weights)
+    with many_classes():
+        model.fit(np.concatenate([vectors, prototypes]), labels, sample_weight=weights)
     loss = mean_log_loss(model.predict_proba(vectors), training.labels, training.weights)
     return model, loss

@@ -30,7 +30,13 @@ from .base import (
     unfitted,
     write_card,
 )
-from .estimators import as_estimator, load_estimator, mean_log_loss, save_estimator
+from .estimators import (
+    as_estimator,
+    load_estimator,
+    many_classes,
+    mean_log_loss,
+    save_estimator,
+)
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -162,7 +168,8 @@ def _train(rows: Any, labels: NDArray[np.int64], weights: NDArray[Any], seed: in
     from sklearn.svm import LinearSVC
 
     svm = LinearSVC(C=INVERSE_REGULARISATION, random_state=seed, max_iter=5_000)
-    return svm.fit(rows, labels, sample_weight=weights)
+    with many_classes():
+        return svm.fit(rows, labels, sample_weight=weights)
 
 
 def _unseen_margins(

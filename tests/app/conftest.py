@@ -9,7 +9,7 @@ from collections.abc import Callable
 import harness
 import pytest
 from labelwright.app.cli import main
-from labelwright.app.run import drive
+from labelwright.app.runs import drive
 from support import HashEncoder
 
 

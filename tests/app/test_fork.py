@@ -13,7 +13,7 @@ import harness
 import pytest
 from labelwright.app.fork import fork_project
 from labelwright.app.project import Project
-from labelwright.app.run import Options, create_project, drive
+from labelwright.app.runs import Options, create_project, drive
 from labelwright.store.events import DecisionEvent, RunEvent, SpecEvent
 from labelwright.store.trace import StoredEvent
 from support import HashEncoder

@@ -12,7 +12,7 @@ from typing import Any
 
 import harness
 import pytest
-from labelwright.app.run import Options, create_project, drive
+from labelwright.app.runs import Options, create_project, drive
 from support import HashEncoder
 
 KILLS = 25

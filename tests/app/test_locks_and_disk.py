@@ -14,7 +14,7 @@ from typing import Any
 import harness
 import pytest
 from labelwright.app.project import Project
-from labelwright.app.run import Options, create_project, drive
+from labelwright.app.runs import Options, create_project, drive
 from labelwright.store.files import ProjectLock
 
 NOBODY = 65_534

@@ -147,7 +147,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: Remembering
     shutil.copy(SAMPLE, tmp_path / "messages.csv")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", str(WIDTH))
-    # A page begins in a fresh interpreter, in which `labelwright.app.run` is the function and not
+    # A page begins in a fresh interpreter, in which `labelwright.app.runs` is the function and not
     # the module that an earlier test imported.
     monkeypatch.delattr(app, "run", raising=False)
     for module in (sys.modules[app.run.__module__], encoders):

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from labelwright.agent.playbook import PlaybookPolicy
 from labelwright.agent.recipes import recipe
+from labelwright.app.options import Options
 from labelwright.app.project import Project
-from labelwright.app.run import Options, RunResult, create_project
+from labelwright.app.runs import RunResult, create_project
 from labelwright.graphs.context import Context
+from labelwright.graphs.finish import finish
 from labelwright.graphs.nodes import act, decide
 from labelwright.graphs.setup import prepare, understand
 from labelwright.graphs.state import ApprovalAnswer, EditedAction, State
@@ -114,7 +116,7 @@ def test_an_edited_decision_is_what_happens(tmp_path: Path) -> None:
         (edit("finish"), "labels are frozen"),
         (edit("filter_samples", cosine=9), "argument 'cosine'"),
         (edit("no_such_tool"), "no tool is called"),
-        (edit("request_review", purpose="gold", k=999), "999"),
+        (edit("request_review", purpose="gold", k=5), "an annotated batch is open"),
     ],
 )
 def test_an_edit_that_cannot_be_made_is_asked_again_with_the_problem(
@@ -213,6 +215,7 @@ def start(tmp_path: Path) -> Iterator[tuple[Project, Runtime[Context]]]:
             id_column="id",
             project=tmp_path / "project",
             human_labels=10,
+            learner="linear",
         )
     )
     context = Context(
@@ -232,7 +235,7 @@ def everything(project: Project) -> tuple[list[str], int, Any]:
 
 
 def after(state: State, command: Any) -> State:
-    return {**state, **command.update}  # type: ignore[typeddict-item]
+    return {**state, **command.update}
 
 
 def test_each_node_run_again_changes_nothing(start: tuple[Project, Runtime[Context]]) -> None:
@@ -262,9 +265,25 @@ def test_a_tool_that_fails_is_recorded_and_shown_to_the_policy(
         "decision": {"tool": "train_model", "args": {}, "reason": "too early"},
     }
     command = act(wrong, runtime)
-    assert "no label to train on" in command.update["last"]["error"]
+    assert "no label to train on" in after(wrong, command)["last"]["error"]
     assert [event.key for event in project.store.events()][-2:] == ["tool:1", "error:1"]
     decided = decide(after(wrong, command), runtime)
     last = [e.event for e in project.store.events() if isinstance(e.event, DecisionEvent)][-1]
     assert "no label to train on" in last.observation["last_result"]["error"]
     assert decided.goto == "act"
+
+
+def test_finishing_again_changes_nothing(tmp_path: Path) -> None:
+    result, _, project = run_with(tmp_path, yes, autonomy="auto")
+    context = Context(
+        store=project.store,
+        pool=project.pool,
+        settings=project.settings,
+        bench=Workbench(HashEncoder),
+        policy=PlaybookPolicy(recipe("standard")),
+    )
+    written = everything(project)
+    state: State = {"run": project.run_id, "step": project.step}
+    assert finish(state, Runtime(context=context)) == {"finished": True, "head": result.head}
+    assert everything(project) == written
+    project.close()

@@ -55,7 +55,6 @@ def test_data_files_are_in_the_wheel(names: set[str]) -> None:
         f"labelwright/{path.relative_to(ROOT).as_posix()}"
         for pattern in ("prompts/*.md", "*/templates/*", "evals/sample/*", "*/py.typed")
         for path in ROOT.glob(pattern)
-        if not path.parts[-3:-2] == ("tests",)
     }
     assert wanted
     assert wanted <= names

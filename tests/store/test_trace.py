@@ -98,12 +98,11 @@ def tamper(written: Path) -> Tamper:
 
 def in_place(function: Callable[..., None]) -> Callable[..., None]:
     """A property test that makes its own copy of the database for each example."""
-    decorated = settings(
+    return settings(
         max_examples=60,
         deadline=None,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )(given(st.data())(function))
-    return decorated
 
 
 def other_than(old: Any) -> st.SearchStrategy[Any]:

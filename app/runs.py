@@ -93,6 +93,7 @@ def run(
     goal: str,
     data: str | Path,
     *,
+    project: str | Path | None = None,
     reviewer: Reviewer | Literal["terminal", "simulated", "none"] = "terminal",
     encoder: str | Encoder = "all-MiniLM-L6-v2",
     progress: Progress | None = None,
@@ -105,6 +106,7 @@ def run(
     Args:
         goal: what is to be labelled, in plain words.
         data: a file of texts (see `app.data.load`).
+        project: the project folder to make; by default named after the data.
         reviewer: who answers: a name, or an object with the `Reviewer` protocol.
         encoder: a name, or an object with the `Encoder` protocol.
         progress: shows how far long steps are.
@@ -120,14 +122,15 @@ def run(
     given = Options(
         goal=goal,
         data=str(data),
+        project=None if project is None else Path(project),
         reviewer=name,
         encoder=encoder if isinstance(encoder, str) else encoder.name,
         **options,
     )
-    project = create_project(given)
+    made = create_project(given)
     try:
         return drive(
-            project,
+            made,
             reviewer=reviewer if not isinstance(reviewer, str) else None,
             encoder=encoder if not isinstance(encoder, str) else None,
             progress=progress,
@@ -135,7 +138,7 @@ def run(
             chat=chat,
         )
     finally:
-        project.close()
+        made.close()
 
 
 def drive(
@@ -197,7 +200,8 @@ def answer_and_keep(project: Project, reviewer: Reviewer) -> bool:
         Whether everything asked was answered.
 
     Raises:
-        UserError: another process holds the project.
+        UserError: another process holds the project, or the call that the reviewer wants in
+            place of the agent's is not legal; nothing was kept then.
     """
     with project.locked():
         asked = project.waiting()
@@ -211,8 +215,31 @@ def answer_and_keep(project: Project, reviewer: Reviewer) -> bool:
             subject = "spec" if asked["subject"] == "spec" else asked["tool"]
             place = Place(project.run_id, project.step, "app")
             given = ApprovalAnswer.model_validate(answer)
+            if given.edited_action is not None:
+                _check_edit(project, given.edited_action.name, given.edited_action.args)
             record_approval(project.store, place, asked["key"], subject, given)
         return answer is not None
+
+
+def _check_edit(project: Project, tool: str, args: dict[str, Any]) -> None:
+    """Hold the reviewer's own call to the rules of the policy's, as the graph does."""
+    from ..agent.legal import check_call
+    from ..agent.observation import observe
+    from ..tools.registry import checked_args
+
+    checked = checked_args(tool, args).model_dump(mode="json")
+    spec, settings = project.spec, project.settings
+    if spec is not None:
+        seen = observe(
+            project.store,
+            project.pool,
+            spec,
+            learner=settings.learner,
+            label_price=settings.label_price,
+            step=project.step,
+            last_result=None,
+        )
+        check_call(tool, checked, seen)
 
 
 def result_of(project: Project) -> RunResult:
