@@ -116,7 +116,12 @@ def limits_in_goal(goal: str) -> dict[str, float]:
     percent = re.search(r"(\d+(?:\.\d+)?)\s*%\s*(?:right|correct|accura)", goal, re.IGNORECASE)
     if percent and 0 < float(percent.group(1)) < 100:
         found["target_accuracy"] = float(percent.group(1)) / 100
-    time = re.search(r"\b(an?|half an|\d+(?:\.\d+)?)\s*(hours?|minutes?)\b", goal, re.IGNORECASE)
+    time = re.search(
+        r"(?<!last )(?<!past )(?<!next )(?<!first )(?<!every )(?<!per )"
+        r"\b(an?|half an|\d+(?:\.\d+)?)\s*(hours?|minutes?)\b(?! (?:ago|old|long|late))",
+        goal,
+        re.IGNORECASE,
+    )
     if time:
         word = time.group(1).lower()
         amount = {"a": 1.0, "an": 1.0, "half an": 0.5}.get(word) or float(word)

@@ -59,12 +59,10 @@ def approve(
     key = f"approval:{state['subject']}:{step}:{len(state.get('refused', []))}"
     recorded = context.store.effect(key)
     if recorded is None:
-        answer: ApprovalAnswer = interrupt(
-            {"kind": "approval", "key": key, **_question(state, context)},
-            response_schema=ApprovalAnswer,
-        )
+        question = {"kind": "approval", "key": key, **_question(state, context)}
+        answer: ApprovalAnswer = interrupt(question, response_schema=ApprovalAnswer)
         recorded = answer.model_dump(mode="json")
-        problem = _edit_problem(state, context, recorded)
+        problem = _problem(state, context, recorded, question["allowed"])
         if problem:
             return Command(update={"problem": _cut(problem)}, goto="approve")
         place = place_of(runtime, state["run"], step, "approve")
@@ -254,8 +252,10 @@ def _after_approval(
     return Command(update={"decision": decision, "head": head}, goto=goto)
 
 
-def _edit_problem(state: State, context: Context, answer: dict[str, Any]) -> str:
-    """Why the reviewer's own call cannot be made: it is held to the same rules as the policy's."""
+def _problem(state: State, context: Context, answer: dict[str, Any], allowed: list[str]) -> str:
+    """Why an answer cannot be taken: an edited call is held to the same rules as the policy's."""
+    if answer["type"] not in allowed:
+        return f"{answer['type']!r} is no answer to this: use one of {', '.join(allowed)}"
     action = answer["edited_action"]
     if action is None:
         return ""

@@ -114,32 +114,44 @@ LOGGED: dict[str, sa.Table] = {
 """The append-only tables that trace events vouch for, by name."""
 
 
-def _m001_initial(connection: sa.Connection) -> None:
-    METADATA.create_all(connection)
+Migration = Callable[[sa.Connection], None]
+
+MIGRATIONS: tuple[Migration, ...] = ()
+"""Number n brings a project of version n to version n + 1; version 1 is that of the first release.
+
+A new project is made with the tables above and needs none of them. Add to the end, never change
+one that was released.
+"""
 
 
-MIGRATIONS: tuple[Callable[[sa.Connection], None], ...] = (_m001_initial,)
-"""Applied in order, each once; add to the end, never change one that was released."""
+def migrate(connection: sa.Connection, migrations: tuple[Migration, ...] = MIGRATIONS) -> int:
+    """Make the tables of a new project, or bring an older one to the newest schema.
 
-
-def migrate(
-    connection: sa.Connection, migrations: tuple[Callable[[sa.Connection], None], ...] = MIGRATIONS
-) -> int:
-    """Bring the database to the newest schema and return its version.
+    Returns:
+        The schema version afterwards.
 
     Raises:
         UserError: the project was written by a newer Labelwright.
     """
+    newest = len(migrations) + 1
     connection.execute(
         sa.text("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)")
     )
-    version = connection.execute(sa.text("SELECT max(version) FROM schema_version")).scalar() or 0
-    if version > len(migrations):
+    version = connection.execute(sa.text("SELECT max(version) FROM schema_version")).scalar()
+    if version is None:
+        METADATA.create_all(connection)
+        _stamp(connection, newest)
+        return newest
+    if version > newest:
         raise UserError(
-            f"this project has schema version {version!r}, newer than the {len(migrations)} that "
+            f"this project has schema version {version!r}, newer than the {newest} that "
             "this Labelwright knows: upgrade with `pip install -U labelwright`"
         )
-    for number, migration in enumerate(migrations[version:], start=version + 1):
+    for number, migration in enumerate(migrations[version - 1 :], start=version + 1):
         migration(connection)
-        connection.execute(sa.text("INSERT INTO schema_version VALUES (:v)"), {"v": number})
-    return len(migrations)
+        _stamp(connection, number)
+    return newest
+
+
+def _stamp(connection: sa.Connection, version: int) -> None:
+    connection.execute(sa.text("INSERT INTO schema_version VALUES (:v)"), {"v": version})

@@ -85,7 +85,10 @@ class TaskSpec(_Strict):
 
     def to_yaml(self) -> str:
         """The spec as YAML that `from_yaml` reads back to an equal spec."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        data = self.model_dump(mode="json")
+        # Line ends beyond ASCII do not survive YAML unless they are escaped.
+        plain = not set("\x85\u2028\u2029\ufeff") & set(json.dumps(data, ensure_ascii=False))
+        return yaml.safe_dump(data, sort_keys=False, allow_unicode=plain)
 
     @classmethod
     def from_yaml(cls, text: str, *, place: str = "the task spec") -> TaskSpec:

@@ -200,6 +200,21 @@ def deaths(data: Path, base: Path, kills: int, seed: int) -> dict[str, Any]:
     return {"died": died, "folders": [str(each) for each in folders if each.exists()]}
 
 
+def walk(data: Path, folder: Path) -> int:
+    """Run one project that dies as soon as it has got any further; returns how often it died.
+
+    It dies before the third commit of an attempt, one commit later each time that was too early
+    for anything new: so it dies between any two commits that bring it on.
+    """
+    number, before = 9, 0
+    for died in range(400):
+        if _attempt(data, folder, Moment("commit", number)) == 0:
+            return died
+        after = events(folder, "key NOT LIKE 'run:%'")
+        number, before = (3 if after > before else number + 1), after
+    raise RuntimeError("the run gets nowhere")
+
+
 def _finish(data: Path, folder: Path) -> bool:
     return _attempt(data, folder, Moment("never", 0)) == 0
 
@@ -290,14 +305,14 @@ class _CountedEncoder(HashEncoder):
         return found
 
 
-def events(folder: Path) -> int:
-    """Length of the trace; 0 while there is none."""
+def events(folder: Path, which: str = "1") -> int:
+    """Length of the trace, or of the part that an SQL condition says; 0 while there is none."""
     database = folder / "labelwright.db"
     if not database.exists():
         return 0
     connection = sqlite3.connect(database, timeout=10)
     try:
-        return int(connection.execute("SELECT count(*) FROM events").fetchone()[0])
+        return int(connection.execute(f"SELECT count(*) FROM events WHERE {which}").fetchone()[0])
     finally:
         connection.close()
 
@@ -326,8 +341,10 @@ def _main() -> None:
     if what == "deaths":
         _import_all()
         plan = json.loads(rest[0])
-        result = deaths(Path(plan["data"]), Path(plan["base"]), plan["kills"], plan["seed"])
-        print(json.dumps(result))
+        data, base = Path(plan["data"]), Path(plan["base"])
+        result = deaths(data, base, plan["kills"], plan["seed"])
+        died = walk(data, base / "walk")
+        print(json.dumps({**result, "walked": died, "walk": str(base / "walk")}))
         return
     from labelwright.app.cli import main
 

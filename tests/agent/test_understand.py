@@ -126,6 +126,8 @@ def test_labels_that_cannot_be_used_are_refused(option: str, message: str) -> No
         ("100% correct", {}),
         ("give 50% of them to me", {}),
         ("sort into a and b", {}),
+        ("messages of the last 24 hours as a or b", {}),
+        ("trains that are 10 minutes late as a or b", {}),
     ],
 )
 def test_limits_that_a_goal_states(goal: str, limits: dict[str, float]) -> None:

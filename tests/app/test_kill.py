@@ -60,6 +60,13 @@ def test_killed_runs_end_as_the_one_left_alone(killed: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
+def test_a_run_that_dies_at_every_step_forward_ends_the_same(killed: dict[str, Any]) -> None:
+    assert killed["walked"] > 60
+    assert harness.fingerprint(Path(killed["walk"])) == killed["calm"]
+    assert harness.asked_twice(Path(killed["walk"])) == []
+
+
+@pytest.mark.slow
 def test_the_traces_of_killed_runs_verify(killed: dict[str, Any]) -> None:
     assert [harness.fingerprint(Path(each))["problems"] for each in killed["folders"]] == [
         [] for _ in killed["folders"]

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import click
 import numpy as np
 import pytest
-from labelwright import app
+from labelwright.app import runs
 from labelwright.app.cli import cli, main
 from labelwright.evals.docs_reference import reference
 from labelwright.graphs.main import build_graph
@@ -147,10 +147,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: Remembering
     shutil.copy(SAMPLE, tmp_path / "messages.csv")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", str(WIDTH))
-    # A page begins in a fresh interpreter, in which `labelwright.app.runs` is the function and not
-    # the module that an earlier test imported.
-    monkeypatch.delattr(app, "run", raising=False)
-    for module in (sys.modules[app.run.__module__], encoders):
+    for module in (runs, encoders):
         monkeypatch.setattr(module, "load_encoder", lambda _name=encoder.name: encoder)
     return tmp_path
 

@@ -25,7 +25,7 @@ def add_table(connection: sa.Connection) -> None:
 
 def test_a_fresh_database_gets_every_table(engine: sa.Engine) -> None:
     with engine.begin() as connection:
-        assert migrate(connection) == len(MIGRATIONS)
+        assert migrate(connection) == len(MIGRATIONS) + 1
     names = set(sa.inspect(engine).get_table_names())
     assert names >= {*LOGGED, "events", "meta", "schema_version"}
 
@@ -36,7 +36,7 @@ def test_migrating_again_changes_nothing(engine: sa.Engine) -> None:
             migrate(connection)
     with engine.begin() as connection:
         versions = connection.execute(sa.text("SELECT version FROM schema_version")).scalars()
-        assert list(versions) == list(range(1, len(MIGRATIONS) + 1))
+        assert list(versions) == [len(MIGRATIONS) + 1]
 
 
 def test_an_older_database_gets_only_what_it_lacks(engine: sa.Engine) -> None:
@@ -44,15 +44,16 @@ def test_an_older_database_gets_only_what_it_lacks(engine: sa.Engine) -> None:
         migrate(connection)
         connection.execute(sa.text("INSERT INTO meta VALUES ('run', 'kept')"))
     with engine.begin() as connection:
-        assert migrate(connection, (*MIGRATIONS, add_table)) == len(MIGRATIONS) + 1
+        assert migrate(connection, (*MIGRATIONS, add_table)) == len(MIGRATIONS) + 2
     with engine.begin() as connection:
         assert connection.execute(sa.text("SELECT value FROM meta")).scalar() == "kept"
         assert connection.execute(sa.text("SELECT count(*) FROM notes")).scalar() == 0
 
 
 def test_a_newer_database_is_refused(engine: sa.Engine) -> None:
-    with engine.begin() as connection:
-        migrate(connection, (*MIGRATIONS, add_table))
+    for migrations in (MIGRATIONS, (*MIGRATIONS, add_table)):
+        with engine.begin() as connection:
+            migrate(connection, migrations)
     with (
         engine.begin() as connection,
         pytest.raises(UserError, match=r"schema version 2, newer than .* upgrade with"),
@@ -85,5 +86,5 @@ def test_a_migration_that_fails_is_undone(tmp_path: Path) -> None:
     with store._engine.begin() as connection:
         assert "notes" not in sa.inspect(connection).get_table_names()
         newest = connection.execute(sa.text("SELECT max(version) FROM schema_version")).scalar()
-    assert newest == len(MIGRATIONS)
+    assert newest == len(MIGRATIONS) + 1
     store.close()
