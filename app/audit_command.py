@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,19 @@ def audit_project(
     Raises:
         UserError: no such project or item.
     """
-    project = Project(folder)
+    with closing(Project(folder)) as project:
+        return _audit(project, console, item, verify, head, as_json, html)
+
+
+def _audit(
+    project: Project,
+    console: Console,
+    item: str | None,
+    verify: bool,
+    head: str | None,
+    as_json: bool,
+    html: Path | None,
+) -> int:
     store, pool, spec = project.store, project.pool, project.spec
     if verify:
         ok, lines = verify_report(store, head)
@@ -50,7 +63,7 @@ def audit_project(
         return 0 if ok else 1
     if html is not None:
         if spec is None:
-            raise UserError(f"project {str(folder)!r} has no task spec yet: run it first")
+            raise UserError(f"project {str(project.folder)!r} has no task spec yet: run it first")
         write_audit_html(store, pool, spec, html)
         console.print(f"Wrote {html}", markup=False, highlight=False)
     elif item is not None:

@@ -7,7 +7,9 @@ triggers in the database refuse it.
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import urllib.parse
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,7 +56,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         """Open the database in `folder`; `create` and `open` are the ways to get here."""
         self.folder = folder
-        self._engine = _engine(folder / DATABASE)
+        self._engine = _engine(folder / DATABASE, read_only=is_read_only(folder))
         self._writing = self._engine.execution_options(writes=True)
         self._memory: dict[tuple[Any, ...], Any] | None = None
 
@@ -73,16 +75,18 @@ class Store:
     def open(cls, folder: Path) -> Store:
         """Open a project's database, upgrading its schema where it is older.
 
+        A folder that may not be written to is opened for reading: an auditor's copy.
+
         Raises:
             UserError: the folder holds no project.
-            OperatorError: the disk is full or the folder is read-only.
+            OperatorError: the disk is full, or a run was cut off and the folder is read-only.
         """
         if not (folder / DATABASE).is_file():
             raise UserError(
                 f"{str(folder)!r} is not a Labelwright project (no {DATABASE}): start one with "
                 "`labelwright run GOAL --data FILE --project DIR`"
             )
-        return cls.create(folder)
+        return cls(folder) if is_read_only(folder) else cls.create(folder)
 
     def _migrate(self) -> None:
         with self._guard(), self._writing.begin() as connection:
@@ -128,10 +132,12 @@ class Store:
             yield
         except (sa.exc.OperationalError, sqlite3.OperationalError) as error:
             cause = str(getattr(error, "orig", error))
+            fix = "free disk space or make it writable"
+            if "locked" in cause:
+                fix = "wait for the other program that holds it, or close that one"
             raise OperatorError(
                 f"the project database {str(self.folder / DATABASE)!r} cannot be written: {cause}; "
-                "free disk space or make it writable, then run `labelwright resume PROJECT`: "
-                "nothing is lost"
+                f"{fix}, then run `labelwright resume PROJECT`: nothing is lost"
             ) from error
         except sa.exc.DatabaseError as error:
             # Its subclasses say what a statement did wrong; only the class itself means the file.
@@ -302,7 +308,15 @@ class Store:
             _protect(connection)
 
 
-def _engine(path: Path) -> sa.Engine:
+def is_read_only(folder: Path) -> bool:
+    """Whether a project's database is there and cannot be written to."""
+    path = folder / DATABASE
+    return path.exists() and not (os.access(path, os.W_OK) and os.access(folder, os.W_OK))
+
+
+def _engine(path: Path, *, read_only: bool) -> sa.Engine:
+    if read_only:
+        return _reading_engine(path)
     url = sa.URL.create("sqlite", database=str(path))
     engine = sa.create_engine(url, connect_args={"timeout": 30})
 
@@ -321,6 +335,24 @@ def _engine(path: Path) -> sa.Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _reading_engine(path: Path) -> sa.Engine:
+    """Read a database in a folder where SQLite cannot make the files that it shares."""
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and log.stat().st_size:
+        raise OperatorError(
+            f"the project {str(path.parent)!r} is read-only and its run was cut off in the middle: "
+            "copy the folder to a place that can be written to, and look at the copy"
+        )
+    quoted = urllib.parse.quote(str(path.resolve()))
+    return sa.create_engine(
+        "sqlite://",
+        creator=lambda: sqlite3.connect(
+            f"file:{quoted}?immutable=1", uri=True, check_same_thread=False
+        ),
+        poolclass=sa.pool.QueuePool,
+    )
 
 
 def _protect(connection: sa.Connection) -> None:

@@ -189,6 +189,21 @@ def test_a_read_only_file_system_is_one_line_and_resume_goes_on(
     assert harness.fingerprint(folder) == calm
 
 
+def test_an_auditor_reads_a_project_that_cannot_be_written(
+    data: Path, small_disk: Path, cli: Cli
+) -> None:
+    folder = small_disk / "project"
+    make(data, folder, reviewer="simulated")
+    assert cli("resume", str(folder)).code == 0
+    gc.collect()
+    remount(small_disk, "ro")
+    try:
+        assert cli("audit", str(folder), "--verify").code == 0
+        assert "finished" in cli("status", str(folder)).out
+    finally:
+        remount(small_disk, "rw")
+
+
 def test_a_folder_of_somebody_else_is_one_line(data: Path, tmp_path: Path) -> None:
     if os.getuid() != 0:
         pytest.skip("only root can become another user")
