@@ -59,7 +59,7 @@ DATA_OPTIONS = _shared(
         "--learner",
         type=click.Choice(["linear", "svm", "bert"]),
         help="linear: on sentence embeddings; svm: on words; bert: fine-tuned. "
-        "Default: bert up to 20,000 items, linear above.",
+        "Default: bert; linear above 20,000 items or below 3 training labels a class.",
     ),
     click.option("--encoder", default="all-MiniLM-L6-v2", show_default=True),
 )

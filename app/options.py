@@ -12,11 +12,15 @@ from ..agent.understand import Request, labels_in_goal, limits_in_goal, parse_la
 from ..store.errors import UserError
 from ..store.spec import Autonomy, Budgets, LabelSpec, LearnerName
 from ..tools.budget import labels_for
+from ..tools.budget import label_plan
 from .data import gold_names
 
 DEFAULT_HUMAN_LABELS = 200
 BERT_ITEMS = 20_000
 """Pools up to this size are labelled with BERT unless another learner is asked for."""
+BERT_LABELS = 3
+"""Training labels for each class below which logistic regression is taken: it makes more of the
+labels' names. Measured: on Banking77, 77 classes and 91 training labels, .753 against .726."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +69,19 @@ def checked_labels(options: Options) -> list[LabelSpec]:
     return _labels(options)
 
 
-def learner_for(options: Options, items: int) -> LearnerName:
-    """The learner asked for; else BERT where scoring the pool with it takes minutes, not hours."""
+def learner_for(options: Options, items: int, classes: int) -> LearnerName:
+    """The learner asked for; else BERT where it is affordable and has enough to learn from.
+
+    Args:
+        options: what the person asked for.
+        items: size of the pool: scoring it must take minutes, not hours.
+        classes: how many labels there are; 0 when a chat model is to draft them.
+    """
     if options.learner is not None:
         return options.learner
-    return "bert" if items <= BERT_ITEMS else "linear"
+    budget = Budgets(human_labels=options.human_labels)
+    enough = label_plan(budget, items, "bert").train >= BERT_LABELS * classes
+    return "bert" if items <= BERT_ITEMS and enough else "linear"
 
 
 def request_of(options: Options, labels: list[LabelSpec], text_columns: Sequence[str]) -> Request:

@@ -34,7 +34,7 @@ def make_plan(**options: Any) -> dict[str, Any]:
         encoding=given.encoding,
         label_names=[label.name for label in labels] if labels and given.gold_column else None,
     )
-    learner = learner_for(given, len(loaded.ids))
+    learner = learner_for(given, len(loaded.ids), len(labels))
     request = request_of(given, labels, loaded.text_columns)
     from ..tools.duplicates import duplicate_groups
 

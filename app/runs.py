@@ -82,7 +82,7 @@ def create_project(options: Options) -> Project:
     settings = Settings(
         data=options.data,
         text_columns=list(loaded.text_columns),
-        learner=learner_for(options, len(loaded.ids)),
+        learner=learner_for(options, len(loaded.ids), len(labels)),
         **{name: getattr(options, name) for name in names},
     )
     folder = options.project or _free_folder(Path(options.data))

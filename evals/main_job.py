@@ -16,6 +16,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ..app.project import Project
 from ..store.pool import read_gold
 
 
@@ -94,10 +96,13 @@ def measure(arguments: list[str]) -> dict[str, Any]:
         result = json.loads(printed.splitlines()[-1])
         table = pq.read_table(project / "exports" / "labels.parquet")
         gold = pa.array(read_gold(project))
+        with closing(Project(project)) as opened:
+            learner = opened.settings.learner
     right = pc.equal(table.column("label"), gold)
     machine = pc.equal(table.column("source"), "learner")
     found = result["certificate"]
     return {
+        "learner": learner,
         "items": table.num_rows,
         "accuracy": pc.mean(right).as_py(),
         "machine": pc.mean(pc.filter(right, machine)).as_py(),
@@ -108,11 +113,11 @@ def measure(arguments: list[str]) -> dict[str, Any]:
     }
 
 
-def row(name: str, learner: str, found: dict[str, Any]) -> str:
+def row(name: str, found: dict[str, Any]) -> str:
     """One line of the table."""
     estimate, low, high = found["certified"]
     return (
-        f"| {name} | {learner} | {found['items']:,} | {found['accuracy']:.3f} | "
+        f"| {name} | {found['learner']} | {found['items']:,} | {found['accuracy']:.3f} | "
         f"{found['machine']:.3f} | {estimate:.3f} [{low:.3f}, {high:.3f}] | {found['labels']} | "
         f"{found['seconds']:.0f} | {found['peak_mb']:,.0f} |"
     )
@@ -133,7 +138,7 @@ def main() -> None:
     for job in JOBS:
         if args.only in (None, job.name):
             found = measure(command(job, args.data, args.seed, args.learner))
-            print(row(job.name, args.learner or "default (bert)", found), flush=True)
+            print(row(job.name, found), flush=True)
 
 
 if __name__ == "__main__":

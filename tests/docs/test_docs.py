@@ -160,7 +160,7 @@ class Shell:
         self._capsys = capsys
 
     def run(self, command: str) -> tuple[int, str]:
-        """Exit code and output; `labelwright …`, `printf … | labelwright …` and `cp -r`."""
+        """Exit code and output of `labelwright …`, `printf … | labelwright …`, `cp -r`, `make`."""
         typed = ""
         words = shlex.split(command, comments=True)
         if words[0] == "printf":
@@ -170,6 +170,10 @@ class Shell:
         if words[:2] == ["cp", "-r"]:
             shutil.copytree(words[2], words[3])
             return 0, ""
+        if words[0] == "make":
+            # Run for real by CI; here it is enough that the target is there.
+            makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+            return int(f"\n{words[1]}:" not in makefile), ""
         assert words[0] == "labelwright", f"a page may not run {words[0]!r}"
         self._monkeypatch.setattr(sys, "argv", words)
         self._monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(typed.encode())))
@@ -208,7 +212,7 @@ def run_console(block: Block, shell: Shell) -> None:
         )
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)
 def test_the_examples_of_a_page_run(
     page: Path, folder: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
