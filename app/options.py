@@ -11,8 +11,7 @@ from typing import Literal
 from ..agent.understand import Request, labels_in_goal, limits_in_goal, parse_labels
 from ..store.errors import UserError
 from ..store.spec import Autonomy, Budgets, LabelSpec, LearnerName
-from ..tools.budget import labels_for
-from ..tools.budget import label_plan
+from ..tools.budget import label_plan, labels_for
 from .data import gold_names
 
 DEFAULT_HUMAN_LABELS = 200
