@@ -141,8 +141,8 @@ def status(project: Path, as_json: bool) -> None:
 @PROJECT
 def review(project: Path) -> None:
     """Answer what a paused run asks, in the terminal."""
+    from .answering import answer_and_keep
     from .project import Project
-    from .runs import answer_and_keep
     from .terminal import TerminalReviewer
 
     with closing(Project(project)) as opened:
@@ -254,7 +254,8 @@ def doctor(as_json: bool) -> None:
 
 
 def _drive(project: Any, console: Console, *, as_json: bool, reviewer: str | None) -> None:
-    from .runs import drive, make_reviewer
+    from .answering import make_reviewer
+    from .runs import drive
     from .show import Narrator, RichProgress, print_result
 
     started = time.perf_counter()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,10 +19,11 @@ from ..store.files import disk_errors
 from ..store.records import Totals
 from ..store.spec import Settings
 from ..store.trace import Place
+from .answering import answer, make_reviewer
 from .data import load
 from .options import Options, checked_labels, learner_for, request_of
 from .project import WAITING, Project
-from .reviewers import Desk, NobodyReviews, Reviewer, SimulatedReviewer
+from .reviewers import Reviewer
 
 if TYPE_CHECKING:
     from ..graphs.context import Context
@@ -175,73 +175,6 @@ def drive(
         return result_of(project)
 
 
-def make_reviewer(project: Project, progress: Progress, name: str | None = None) -> Reviewer:
-    """The reviewer of a name, by default the one in the project's settings."""
-    settings = project.settings
-    kind = name or settings.reviewer
-    if kind == "simulated":
-        return SimulatedReviewer(
-            project.folder,
-            error_rate=settings.reviewer_error_rate,
-            seed=settings.seed,
-            progress=progress,
-        )
-    if kind == "none":
-        return NobodyReviews()
-    from .terminal import TerminalReviewer
-
-    return TerminalReviewer()
-
-
-def answer_and_keep(project: Project, reviewer: Reviewer) -> bool:
-    """Let a reviewer answer what a paused run waits for, without running it on.
-
-    Returns:
-        Whether everything asked was answered.
-
-    Raises:
-        UserError: another process holds the project, or the call that the reviewer wants in
-            place of the agent's is not legal; nothing was kept then.
-    """
-    with project.locked():
-        asked = project.waiting()
-        if asked is None or project.finished:
-            return True
-        answer = _answer(project, reviewer, asked)
-        if answer is not None and asked["kind"] == "approval" and not _kept(project, asked):
-            from ..graphs.nodes import record_approval
-            from ..graphs.state import ApprovalAnswer
-
-            subject = "spec" if asked["subject"] == "spec" else asked["tool"]
-            place = Place(project.run_id, project.step, "app")
-            given = ApprovalAnswer.model_validate(answer)
-            if given.edited_action is not None:
-                _check_edit(project, given.edited_action.name, given.edited_action.args)
-            record_approval(project.store, place, asked["key"], subject, given)
-        return answer is not None
-
-
-def _check_edit(project: Project, tool: str, args: dict[str, Any]) -> None:
-    """Hold the reviewer's own call to the rules of the policy's, as the graph does."""
-    from ..agent.legal import check_call
-    from ..agent.observation import observe
-    from ..tools.registry import checked_args
-
-    checked = checked_args(tool, args).model_dump(mode="json")
-    spec, settings = project.spec, project.settings
-    if spec is not None:
-        seen = observe(
-            project.store,
-            project.pool,
-            spec,
-            learner=settings.learner,
-            label_price=settings.label_price,
-            step=project.step,
-            last_result=None,
-        )
-        check_call(tool, checked, seen)
-
-
 def result_of(project: Project) -> RunResult:
     """How the project stands, as `run` returns it."""
     delivered = project.store.effect("deliver") or {}
@@ -276,45 +209,18 @@ def _loop(project: Project, graph: Graph, context: Context, reviewer: Reviewer) 
         if pending:
             project.store.set_meta(WAITING, json.dumps(pending[0]))
             # A rejected spec is not asked again at once: the person edits task.yaml first.
-            answer = None if rejected else _answer(project, reviewer, pending[0])
-            if answer is None:
+            given = None if rejected else answer(project, reviewer, pending[0])
+            if given is None:
                 _note(project, "paused", json.dumps(pending[0]))
                 return
             project.store.set_meta(WAITING, "")
-            rejected = pending[0].get("subject") == "spec" and answer["type"] == "reject"
-            given = Command(resume=answer)
+            rejected = pending[0].get("subject") == "spec" and given["type"] == "reject"
+            given = Command(resume=given)
         output = graph.invoke(given, config, context=context, durability="sync", version="v2")
         pending = [each.value for each in output.interrupts]
         if not pending:
             _note(project, "finished")
             return
-
-
-def _answer(project: Project, reviewer: Reviewer, asked: dict[str, Any]) -> dict[str, Any] | None:
-    """The reviewer's answer in the form the graph takes it; `None` to pause."""
-    spec, place = project.spec, Place(project.run_id, project.step, "app")
-    if spec is None:
-        raise RuntimeError("a question was asked before the goal was understood")
-    if asked["kind"] == "review":
-        request = project.store.review(asked["review"])
-        desk = Desk(project.store, project.pool, spec, request, place, reviewer.name, reviewer.kind)
-        started = time.perf_counter()
-        if not reviewer.review(desk) or desk.open_questions():
-            return None
-        seconds = round(time.perf_counter() - started, 1)
-        return {"type": "respond", "review": request.id, "seconds": seconds}
-    recorded = _kept(project, asked)
-    if recorded is not None:
-        return recorded
-    answer = reviewer.approve(asked, spec)
-    if answer is None:
-        return None
-    return answer.model_dump(mode="json")
-
-
-def _kept(project: Project, asked: dict[str, Any]) -> dict[str, Any] | None:
-    """An answer to an approval that was given and kept while the run was paused."""
-    return project.store.effect(asked["key"])
 
 
 def _context(

@@ -81,8 +81,13 @@ def _decision(detail: dict[str, Any]) -> str:
 
 
 def _result(detail: dict[str, Any]) -> str:
-    shown = {name: value for name, value in detail.items() if name not in ("tool", "predicted")}
-    pairs = ", ".join(f"{name} {_value(value)}" for name, value in shown.items() if value != "")
+    hidden = ("tool", "predicted")
+    shown = {
+        name: value
+        for name, value in detail.items()
+        if name not in hidden and value not in ("", None)
+    }
+    pairs = ", ".join(f"{name} {_value(value)}" for name, value in shown.items())
     return f"    → {pairs}"
 
 
@@ -98,7 +103,8 @@ def _value(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, dict):
-        return "(" + ", ".join(f"{name} {_value(each)}" for name, each in value.items()) + ")"
+        known = {name: each for name, each in value.items() if each is not None}
+        return "(" + ", ".join(f"{name} {_value(each)}" for name, each in known.items()) + ")"
     return str(value)
 
 

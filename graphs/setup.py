@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from langgraph.runtime import Runtime
@@ -47,9 +47,7 @@ def understand(state: State, runtime: Runtime[Context]) -> Command[Literal["appr
 def prepare(state: State, runtime: Runtime[Context]) -> Command[Literal["decide"]]:
     """Find duplicates, embed the pool, and choose a diverse first batch."""
     context = runtime.context
-    if context.store.effect("prepare") is None:
-        _prepare(state, runtime)
-    result = context.store.effect("prepare") or {}
+    result = context.store.effect("prepare") or _prepare(state, runtime)
     context.on_event("result", {"tool": "prepare", **result})
     return Command(update={"last": result, "head": context.store.head()}, goto="decide")
 
@@ -103,7 +101,7 @@ def _draft(context: Context, request: Request) -> tuple[list[LabelSpec], str, st
     return labels, request.guidelines or guidelines, f"chat model {context.settings.llm}", ""
 
 
-def _prepare(state: State, runtime: Runtime[Context]) -> None:
+def _prepare(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     context = runtime.context
     pool = context.pool
     pool.write_groups(duplicate_groups(pool.table.column("text").to_pylist()))
@@ -128,6 +126,7 @@ def _prepare(state: State, runtime: Runtime[Context]) -> None:
                 tool="prepare", call="prepare", args={}, result=result, seconds=round(seconds, 3)
             ),
         )
+    return result
 
 
 def _first_batch(tools: ToolContext) -> Outcome:

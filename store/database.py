@@ -29,6 +29,7 @@ from .records import (
     Question,
     ReviewRequest,
     Totals,
+    canonical_json,
 )
 from .schema import (
     LOGGED,
@@ -318,7 +319,7 @@ def _engine(path: Path, *, read_only: bool) -> sa.Engine:
     if read_only:
         return _reading_engine(path)
     url = sa.URL.create("sqlite", database=str(path))
-    engine = sa.create_engine(url, connect_args={"timeout": 30})
+    engine = sa.create_engine(url, connect_args={"timeout": 30}, json_serializer=canonical_json)
 
     @sa.event.listens_for(engine, "connect")
     def _prepare(connection: sqlite3.Connection, _: object) -> None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 import pytest_socket
+from hypothesis import settings
 
 # Tests are imported by file and are no packages: `from support import …` needs the folder.
 sys.path.append(str(Path(__file__).parent))
+
+# On a developer's machine every run tries other examples; CI must say the same twice.
+settings.register_profile("search", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "search")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -25,8 +25,10 @@ from typing import Any, NoReturn
 
 import numpy as np
 import sqlalchemy as sa
+from labelwright.app.answering import make_reviewer
+from labelwright.app.options import Options
 from labelwright.app.project import Project
-from labelwright.app.runs import Options, create_project, drive, make_reviewer
+from labelwright.app.runs import create_project, drive
 from labelwright.models.progress import NoProgress, Task
 from support import HashEncoder
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import harness
 import pytest
@@ -33,3 +34,15 @@ def cli(
         return harness.Said(code, said.out, said.err)
 
     return call
+
+
+@pytest.fixture
+def put(tmp_path: Path) -> Callable[..., str]:
+    """Write bytes or text under a name and give back the path."""
+
+    def write(content: str | bytes, name: str = "messages.csv") -> str:
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return str(path)
+
+    return write

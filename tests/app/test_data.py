@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,30 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 from labelwright.app.data import LONG_TEXT, gold_names, load
 from labelwright.store.errors import UserError
+from reading import refusal
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
-
-
-@pytest.fixture
-def put(tmp_path: Path) -> Callable[..., str]:
-    """Write bytes or text under a name and give back the path."""
-
-    def write(content: str | bytes, name: str = "messages.csv") -> str:
-        path = tmp_path / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return str(path)
-
-    return write
-
-
-def refusal(data: str, **options: Any) -> str:
-    """The message with which `load` refuses: always one line that names the place."""
-    with pytest.raises(UserError) as caught:
-        load(data, **options)
-    message = str(caught.value)
-    assert "\n" not in message
-    assert data.split(":")[0] in message or repr(data) in message
-    return message
 
 
 def test_several_text_columns_are_joined_by_a_newline_without_blank_parts(put: Any) -> None:

@@ -19,28 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 from labelwright.app.data import load
 from labelwright.store.errors import LabelwrightError, UserError
-
-
-@pytest.fixture
-def put(tmp_path: Path) -> Callable[..., str]:
-    """Write bytes or text under a name and give back the path."""
-
-    def write(content: str | bytes, name: str = "messages.csv") -> str:
-        path = tmp_path / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return str(path)
-
-    return write
-
-
-def refusal(data: str, **options: Any) -> str:
-    """The message with which `load` refuses: always one line that names the place."""
-    with pytest.raises(UserError) as caught:
-        load(data, **options)
-    message = str(caught.value)
-    assert "\n" not in message
-    assert data.split(":")[0] in message or repr(data) in message
-    return message
+from reading import refusal
 
 
 def csv_bytes(rows: list[list[str]], delimiter: str = ",") -> bytes:

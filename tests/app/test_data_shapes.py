@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from labelwright.app.data import load
 from labelwright.store.errors import UserError
-
-
-@pytest.fixture
-def put(tmp_path: Path) -> Callable[..., str]:
-    """Write bytes or text under a name and give back the path."""
-
-    def write(content: str | bytes, name: str = "messages.csv") -> str:
-        path = tmp_path / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return str(path)
-
-    return write
-
-
-def refusal(data: str, **options: Any) -> str:
-    """The message with which `load` refuses: always one line that names the place."""
-    with pytest.raises(UserError) as caught:
-        load(data, **options)
-    message = str(caught.value)
-    assert "\n" not in message
-    assert data.split(":")[0] in message or repr(data) in message
-    return message
+from reading import refusal
 
 
 def test_broken_utf8_names_row_and_byte(put: Any) -> None:

@@ -10,9 +10,11 @@ from typing import Any
 
 import harness
 import pytest
+from labelwright.app.answering import answer_and_keep
+from labelwright.app.options import Options
 from labelwright.app.project import Project
 from labelwright.app.reviewers import Desk, NobodyReviews, SimulatedReviewer
-from labelwright.app.runs import Options, RunResult, answer_and_keep, create_project, drive, run
+from labelwright.app.runs import RunResult, create_project, drive, run
 from labelwright.graphs.state import ApprovalAnswer, EditedAction
 from labelwright.models.progress import NoProgress, Task
 from labelwright.store.errors import UserError
