@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -36,11 +38,12 @@ def sample(
     return softmax(sharpen * scores), np.minimum(labels, n_labels - 1)
 
 
-class CalibratorContract:
+class CalibratorContract(ABC):
     """What every calibrator promises."""
 
+    @abstractmethod
     def fitted(self) -> Calibrator:
-        raise NotImplementedError
+        """A calibrator of the kind under test."""
 
     def test_distributions_are_valid_and_keep_their_best_label(self) -> None:
         p, _ = sample(300, 9, sharpen=2)
