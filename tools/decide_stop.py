@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -12,26 +12,54 @@ from ..store.records import Artefact
 from ..store.spec import TaskSpec
 from .base import Outcome, Tool, ToolArgs, ToolContext
 from .budget import budget_left
+from .labels import human_labels
 from .stopping import (
     BudgetSpent,
+    ClassificationChange,
+    CostOptimum,
     Criterion,
+    ExpectedError,
     History,
     Plateau,
     RoundRecord,
     StablePredictions,
     TargetReached,
+    UncertaintyNoLongerFalls,
     all_of,
     any_of,
+    k_of,
 )
+
+Rule: TypeAlias = Literal[
+    "standard",
+    "majority",
+    "budget",
+    "plateau",
+    "stability",
+    "target",
+    "uncertainty",
+    "change",
+    "expected_error",
+    "cost",
+]
 
 
 class StopArgs(ToolArgs):
     """Which criterion to apply."""
 
     rule: Annotated[
-        Literal["standard", "budget", "plateau", "stability", "target"],
-        Field(description="standard: budget, or target reached, or plateau and stability together"),
+        Rule,
+        Field(
+            description="standard: budget, or target reached, or plateau and stability together; "
+            "majority: budget, or target, or two of plateau, stability and uncertainty no longer "
+            "falling; change: no prediction changes; cost: the next batch costs more than the "
+            "errors it saves"
+        ),
     ] = "standard"
+    error_price: Annotated[
+        float | None,
+        Field(gt=0, description="US dollars that one wrong label costs; for rule cost, only there"),
+    ] = None
 
 
 class DecideStop(Tool[StopArgs]):
@@ -40,16 +68,17 @@ class DecideStop(Tool[StopArgs]):
     name = "decide_stop"
     description = (
         "Judge whether to stop asking: budget spent, accuracy plateau, stable predictions, target "
-        "reached, or the standard combination. Returns a verdict; it does not end the run."
+        "reached, or the standard combination; also by uncertainty, changed labels, expected error "
+        "or cost. Returns a verdict; it does not end the run."
     )
     Args = StopArgs
 
     def run(self, context: ToolContext, args: StopArgs) -> Outcome:
         """Judge the history; see `Tool.run`."""
-        criterion = _criterion(args.rule, context.spec)
         left = budget_left(
             context.store, context.spec.budgets, context.plan, context.settings.label_price
         )
+        criterion = _criterion(context, args)
         history = History(
             rounds=round_records(context.store),
             human_labels_left=left.training_labels,
@@ -82,19 +111,55 @@ def round_records(store: Store) -> tuple[RoundRecord, ...]:
             accuracy_n=int(measured.get("n", 0)),
             mean_uncertainty=scores["mean_uncertainty"],
             kappa=scores["kappa"],
+            # Projects of an earlier version did not keep these.
+            max_uncertainty=scores.get("max_uncertainty"),
+            uncertainty_measure=scores.get("measure"),
+            changed_share=scores.get("changed_share"),
+            expected_error=scores.get("expected_error"),
+            calibrated=bool(scores.get("calibrated")),
         )
     return tuple(records[number] for number in sorted(records))
 
 
-def _criterion(rule: str, spec: TaskSpec) -> Criterion:
-    stable = all_of(Plateau(), StablePredictions())
+def _criterion(context: ToolContext, args: StopArgs) -> Criterion:
+    if (args.error_price is not None) != (args.rule == "cost"):
+        raise UserError(
+            f"rule is {args.rule!r} and error_price {args.error_price!r}: rule cost needs "
+            "error_price, what one wrong label costs, and no other rule takes it"
+        )
+    if args.rule == "cost":
+        return _cost(context, float(args.error_price or 0.0))
+    return _free(args.rule, context.spec)
+
+
+def _free(rule: Rule, spec: TaskSpec) -> Criterion:
+    """The criterion of a rule that needs no price."""
+    plateau, stable, unsure = Plateau(), StablePredictions(), UncertaintyNoLongerFalls()
     target = None if spec.target_accuracy is None else TargetReached(spec.target_accuracy)
-    if rule == "target" and target is None:
-        raise UserError("no target accuracy was set: use another rule")
+    if rule == "target":
+        if target is None:
+            raise UserError("no target accuracy was set: use another rule")
+        return target
+    always: list[Criterion] = [BudgetSpent(), *([target] if target else [])]
     rules: dict[str, Criterion] = {
-        "standard": any_of(BudgetSpent(), stable, *([target] if target else [])),
+        "standard": any_of(BudgetSpent(), all_of(plateau, stable), *([target] if target else [])),
+        "majority": any_of(*always, k_of(2, plateau, stable, unsure)),
         "budget": BudgetSpent(),
-        "plateau": Plateau(),
-        "stability": StablePredictions(),
+        "plateau": plateau,
+        "stability": stable,
+        "uncertainty": unsure,
+        "change": ClassificationChange(),
+        "expected_error": ExpectedError(),
     }
-    return target if rule == "target" and target else rules[rule]
+    return rules[rule]
+
+
+def _cost(context: ToolContext, error_price: float) -> Criterion:
+    price = context.settings.label_price
+    if not price:
+        raise UserError(
+            "rule 'cost' weighs labels against errors, and a label costs nothing in this run: "
+            "start it with --label-price, or use another rule"
+        )
+    by_model = len(context.pool) - len(human_labels(context.store))
+    return CostOptimum(max(by_model, 0), error_price, price, context.plan.batch)

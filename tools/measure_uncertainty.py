@@ -53,7 +53,10 @@ class MeasureUncertainty(Tool[MeasureArgs]):
             "round": model["round"],
             "measure": args.measure,
             "mean_uncertainty": round(float(uncertainty.mean()), 6),
-            "kappa": _agreement(context, scores),
+            "max_uncertainty": round(float(uncertainty.max()), 6),
+            "expected_error": _expected_error(scores),
+            "calibrated": model["temperature"] is not None,
+            **_against_last(context, scores),
             "predicted": _counts(context, scores),
         }
         artefacts = [Artefact("scores", value)]
@@ -90,13 +93,21 @@ class MeasureUncertainty(Tool[MeasureArgs]):
         return Scores(rows, probabilities, model["name"])
 
 
-def _agreement(context: ToolContext, scores: Scores) -> float | None:
-    """Cohen's kappa of the predicted labels with those of the model before."""
+def _expected_error(scores: Scores) -> float:
+    """The share of wrong labels that the model expects of itself: the mean of 1 - max p."""
+    best = np.asarray(scores.probabilities).max(axis=1)
+    return round(float(1.0 - best.mean(dtype=np.float64)), 6)
+
+
+def _against_last(context: ToolContext, scores: Scores) -> dict[str, float | None]:
+    """Cohen's kappa with the labels of the model before, and the share of them that changed."""
     previous = context.store.artefact("scores")
     if previous is None:
-        return None
-    before = scores_at(context.store, previous).labels()
-    return round(float(cohen_kappa(before, scores.labels(), len(context.spec.labels))), 6)
+        return {"kappa": None, "changed_share": None}
+    before, now = scores_at(context.store, previous).labels(), scores.labels()
+    kappa = cohen_kappa(before, now, len(context.spec.labels))
+    # Not rounded: a single change in a large pool must not become none.
+    return {"kappa": round(float(kappa), 6), "changed_share": float(np.mean(before != now))}
 
 
 def _counts(context: ToolContext, scores: Scores) -> dict[str, int]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
 from ..store.errors import UserError
@@ -13,7 +15,14 @@ from ..store.records import Artefact, Charge
 from .base import Outcome, Tool, ToolArgs, ToolContext
 from .labels import human_labels, unlabelled_rows
 from .scores import read_scores
-from .strategies import Candidates, strategy
+from .strategies import STRATEGIES, Candidates, Strategy, strategy
+
+
+def _names(*, with_model: bool) -> str:
+    """The strategies that need a model's scores, or those that do not, for a description."""
+    return ", ".join(
+        name for name, one in STRATEGIES.items() if ("probabilities" in one.needs) == with_model
+    )
 
 
 class SelectArgs(ToolArgs):
@@ -34,9 +43,8 @@ class SelectSamples(Tool[SelectArgs]):
 
     name = "select_samples"
     description = (
-        "Choose the next k unlabelled items with an acquisition strategy: random, k_center and "
-        "cluster need no model; least_confidence, margin, entropy and uncertainty_diversity need "
-        "the current model's scores."
+        "Choose the next k unlabelled items with an acquisition strategy. Without a model: "
+        f"{_names(with_model=False)}. With the current model's scores: {_names(with_model=True)}."
     )
     Args = SelectArgs
 
@@ -47,21 +55,7 @@ class SelectSamples(Tool[SelectArgs]):
         rows = unlabelled_rows(context.store, context.pool)
         if not len(rows):
             raise UserError("no unlabelled item is left: finish, or measure the quality")
-        probabilities = None
-        if "probabilities" in chosen.needs:
-            scores = read_scores(context.store)
-            if scores is None:
-                raise UserError(
-                    f"strategy {args.strategy!r} needs a model's scores and there are none: call "
-                    "measure_uncertainty first, or use random, k_center or cluster"
-                )
-            probabilities = scores.of(rows)
-        candidates = Candidates(
-            rows=rows,
-            vectors=context.vectors(rows) if "vectors" in chosen.needs else None,
-            probabilities=probabilities,
-            labelled_vectors=_labelled_vectors(context) if "vectors" in chosen.needs else None,
-        )
+        candidates = _candidates(context, chosen, rows)
         selection = chosen.select(candidates, args.k, seed=context.seed)
         batch = {
             "round": context.round + 1,
@@ -83,6 +77,30 @@ class SelectSamples(Tool[SelectArgs]):
         )
 
 
-def _labelled_vectors(context: ToolContext) -> np.ndarray | None:
-    labelled = human_labels(context.store)
-    return context.vectors(labelled.rows) if len(labelled) else None
+def _candidates(context: ToolContext, chosen: Strategy, rows: NDArray[np.int64]) -> Candidates:
+    """What the strategy needs, and nothing that it does not look at: vectors of a pool are large.
+
+    Raises:
+        UserError: it needs scores, and the current model has none yet.
+    """
+    candidates = Candidates(rows=rows, classes=len(context.spec.labels))
+    labelled = human_labels(context.store).rows
+    if "probabilities" in chosen.needs:
+        scores = read_scores(context.store)
+        if scores is None:
+            raise UserError(
+                f"strategy {chosen.name!r} needs a model's scores and there are none: call "
+                f"measure_uncertainty first, or use one of {_names(with_model=False)}"
+            )
+        candidates = replace(
+            candidates,
+            probabilities=scores.of(rows),
+            labelled_probabilities=scores.of(labelled) if len(labelled) else None,
+        )
+    if "vectors" in chosen.needs:
+        candidates = replace(
+            candidates,
+            vectors=context.vectors(rows),
+            labelled_vectors=context.vectors(labelled) if len(labelled) else None,
+        )
+    return candidates

@@ -1,69 +1,59 @@
-"""When to stop: small criteria over the history of rounds, and `any_of` / `all_of` to join them.
+"""When to stop: small criteria over the history of rounds, and ways to join them.
 
 A criterion never stops on what it does not know: with too few rounds, or no measurement, its
-verdict is to go on, and the reason says what is missing.
+verdict is to go on, and the reason says what is missing. Here are those that need labels, a budget
+or agreement of models; `stopping_signals` has those that need none of these, `stopping_cost` the
+one that weighs gain against price. All can be imported from here.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..store.errors import UserError
+from .stopping_base import (
+    AllOf,
+    AnyOf,
+    Criterion,
+    History,
+    KOfN,
+    Measured,
+    RoundRecord,
+    Verdict,
+    all_of,
+    any_of,
+    check_window,
+    k_of,
+    too_few,
+)
+from .stopping_cost import CostOptimum
+from .stopping_signals import ClassificationChange, ExpectedError, UncertaintyNoLongerFalls
 
-
-@dataclass(frozen=True, slots=True)
-class RoundRecord:
-    """What one round came to.
-
-    `human_labels` is the number used so far. `accuracy` is on gold items, with the ends of its
-    interval and the number of items `accuracy_n`. `mean_uncertainty` is over the pool. `kappa` is
-    Cohen's kappa of this round's pool predictions with those of the round before. What was not
-    measured is `None`.
-    """
-
-    round: int
-    human_labels: int
-    accuracy: float | None = None
-    accuracy_low: float | None = None
-    accuracy_high: float | None = None
-    accuracy_n: int = 0
-    mean_uncertainty: float | None = None
-    kappa: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """The rounds so far, oldest first, and what is left of each budget.
-
-    `None` means that there is no such limit; a run in which nothing costs money has no money
-    limit, or a limit of 0 would stop it before it began.
-    """
-
-    rounds: tuple[RoundRecord, ...] = ()
-    human_labels_left: int | None = None
-    usd_left: float | None = None
-    minutes_left: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether to stop, the number that it hangs on (if one), and why, in a sentence."""
-
-    stop: bool
-    signal: float | None
-    reason: str
-
-
-class Criterion(Protocol):
-    """A stopping criterion."""
-
-    def judge(self, history: History) -> Verdict:
-        """Whether to stop after this history."""
-        ...
+__all__ = [
+    "AllOf",
+    "AnyOf",
+    "BudgetSpent",
+    "ClassificationChange",
+    "CostOptimum",
+    "Criterion",
+    "ExpectedError",
+    "History",
+    "KOfN",
+    "Plateau",
+    "RoundRecord",
+    "StablePredictions",
+    "TargetReached",
+    "UncertaintyNoLongerFalls",
+    "Verdict",
+    "all_of",
+    "any_of",
+    "cohen_kappa",
+    "k_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,30 +83,37 @@ class Plateau:
     """Stop when accuracy has ceased to grow.
 
     The best accuracy of the last `window` measured rounds is at most `epsilon` above the best of
-    all measured rounds before. Rounds without a measurement do not count. The signal is that gain.
+    all measured rounds before. Rounds without a measurement do not count. `of` says which
+    accuracy: on gold items, cross-validated on the training labels (which active learning makes
+    harder than the pool, so only its change means something), or audited. The signal is that gain.
     """
 
     window: int = 3
     epsilon: float = 0.005
+    of: Measured = "gold"
 
     def __post_init__(self) -> None:
         """Check the parameters; raises `UserError`."""
-        _check_window(self.window)
+        check_window(self.window)
         if not 0.0 <= self.epsilon < 1.0:
             raise UserError(f"epsilon is {self.epsilon!r}: give a gain from 0 to below 1")
+        if self.of not in get_args(Measured):
+            raise UserError(f"of is {self.of!r}: use one of {', '.join(get_args(Measured))}")
 
     def judge(self, history: History) -> Verdict:
         """Whether the last rounds brought no more than epsilon."""
-        measured = [one.accuracy for one in history.rounds if one.accuracy is not None]
+        known = [one.measured(self.of) for one in history.rounds]
+        measured = [value for value in known if value is not None]
+        kind = "" if self.of == "gold" else f"{self.of.replace('_', '-')} "
         if len(measured) <= self.window:
-            return _too_few(len(measured), self.window + 1, "a measured accuracy")
+            return too_few(len(measured), self.window + 1, f"a measured {kind}accuracy")
         gain = max(measured[-self.window :]) - max(measured[: -self.window])
         stop = gain <= self.epsilon
         return Verdict(
             stop,
             gain,
-            f"The best accuracy of the last {self.window} rounds is {gain:+.4f} against the best "
-            f"before; a plateau is at most {self.epsilon:+g}.",
+            f"The best {kind}accuracy of the last {self.window} rounds is {gain:+.4f} against the "
+            f"best before; a plateau is at most {self.epsilon:+g}.",
         )
 
 
@@ -134,7 +131,7 @@ class StablePredictions:
 
     def __post_init__(self) -> None:
         """Check the parameters; raises `UserError`."""
-        _check_window(self.window)
+        check_window(self.window)
         if not 0.0 < self.threshold <= 1.0:
             raise UserError(f"threshold is {self.threshold!r}: give a kappa above 0, at most 1")
 
@@ -143,7 +140,7 @@ class StablePredictions:
         recent = [one.kappa for one in history.rounds[-self.window :]]
         known = [kappa for kappa in recent if kappa is not None]
         if len(known) < self.window:
-            return _too_few(len(known), self.window, "a measured agreement", "in a row ")
+            return too_few(len(known), self.window, "a measured agreement", "in a row ")
         mean = sum(known) / self.window
         return Verdict(
             mean >= self.threshold,
@@ -188,42 +185,6 @@ class TargetReached:
         return Verdict(False, None, f"No round has a measured {what} yet.")
 
 
-@dataclass(frozen=True, slots=True)
-class AnyOf:
-    """Stop when at least one criterion says so."""
-
-    criteria: tuple[Criterion, ...]
-
-    def judge(self, history: History) -> Verdict:
-        """Whether any criterion stops; the reasons of those that decide, joined."""
-        verdicts = [one.judge(history) for one in self.criteria]
-        stopping = [verdict for verdict in verdicts if verdict.stop]
-        return _joined(bool(stopping), stopping or verdicts)
-
-
-@dataclass(frozen=True, slots=True)
-class AllOf:
-    """Stop when every criterion says so."""
-
-    criteria: tuple[Criterion, ...]
-
-    def judge(self, history: History) -> Verdict:
-        """Whether all criteria stop; the reasons of those that decide, joined."""
-        verdicts = [one.judge(history) for one in self.criteria]
-        holding = [verdict for verdict in verdicts if not verdict.stop]
-        return _joined(not holding, holding or verdicts)
-
-
-def any_of(*criteria: Criterion) -> AnyOf:
-    """Stop when at least one does; raises `UserError` for none given."""
-    return AnyOf(_some(criteria))
-
-
-def all_of(*criteria: Criterion) -> AllOf:
-    """Stop when all do; raises `UserError` for none given."""
-    return AllOf(_some(criteria))
-
-
 def cohen_kappa(a: NDArray[np.integer], b: NDArray[np.integer], n_classes: int) -> float:
     """Agreement of two labellings beyond chance (Cohen 1960): (p_o - p_e) / (1 - p_e).
 
@@ -251,23 +212,3 @@ def cohen_kappa(a: NDArray[np.integer], b: NDArray[np.integer], n_classes: int) 
     if expected >= 1.0:
         return 1.0
     return (observed - expected) / (1.0 - expected)
-
-
-def _some(criteria: tuple[Criterion, ...]) -> tuple[Criterion, ...]:
-    if not criteria:
-        raise UserError("no stopping criterion was given: name at least one")
-    return criteria
-
-
-def _joined(stop: bool, deciding: list[Verdict]) -> Verdict:
-    signal = deciding[0].signal if len(deciding) == 1 else None
-    return Verdict(stop, signal, " ".join(verdict.reason for verdict in deciding))
-
-
-def _check_window(window: int) -> None:
-    if window < 1:
-        raise UserError(f"window is {window!r}: give a number of rounds of at least 1")
-
-
-def _too_few(have: int, need: int, what: str, how: str = "") -> Verdict:
-    return Verdict(False, None, f"Too early: {have} of {need} rounds {how}with {what}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -20,15 +21,10 @@ from labelwright.tools.stopping import (
     all_of,
     any_of,
     cohen_kappa,
+    k_of,
 )
-
-MEASURABLE = [
-    BudgetSpent(),
-    Plateau(),
-    StablePredictions(),
-    TargetReached(0.9),
-    TargetReached(0.9, by="estimate"),
-]
+from labelwright.tools.stopping_base import Measured
+from stoppers import StopperContract
 
 
 def of_accuracy(*values: float | None) -> History:
@@ -46,13 +42,72 @@ def of_kappa(*values: float | None) -> History:
     )
 
 
-@pytest.mark.parametrize("criterion", MEASURABLE, ids=lambda one: type(one).__name__)
+class TestPlateau(StopperContract):
+    def criterion(self) -> Criterion:
+        return Plateau()
+
+    def stops_at(self) -> History:
+        return of_accuracy(0.7, 0.7, 0.7, 0.7)
+
+    def goes_on_at(self) -> History:
+        return of_accuracy(0.7, 0.7, 0.7, 0.8)
+
+
+class TestStablePredictions(StopperContract):
+    def criterion(self) -> Criterion:
+        return StablePredictions()
+
+    def stops_at(self) -> History:
+        return of_kappa(None, 0.99, 1.0, 0.99)
+
+    def goes_on_at(self) -> History:
+        return of_kappa(None, 0.99, 1.0, 0.9)
+
+
+class TestTargetByLowerBound(StopperContract):
+    def criterion(self) -> Criterion:
+        return TargetReached(0.9)
+
+    def stops_at(self) -> History:
+        return of_accuracy(0.5, 0.96)
+
+    def goes_on_at(self) -> History:
+        return of_accuracy(0.5, 0.94)
+
+
+class TestTargetByEstimate(TestTargetByLowerBound):
+    def criterion(self) -> Criterion:
+        return TargetReached(0.95, by="estimate")
+
+
+class TestAnyOf(TestPlateau):
+    def criterion(self) -> Criterion:
+        return any_of(Plateau(), StablePredictions())
+
+    def test_gives_a_signal_and_a_reason_when_it_judges(self) -> None:
+        # That of the one that decides; none while several hold back.
+        assert isinstance(self.criterion().judge(self.stops_at()).signal, float)
+        assert self.criterion().judge(self.goes_on_at()).signal is None
+
+
+class TestKOfN(TestPlateau):
+    def criterion(self) -> Criterion:
+        return k_of(2, Plateau(), Plateau(window=2), StablePredictions())
+
+    @pytest.mark.parametrize("count", [0, 1, 3, 10])
+    def test_goes_on_when_nothing_is_known_and_says_what_is_missing(self, count: int) -> None:
+        verdict = self.criterion().judge(of_kappa(*[None] * count))
+        assert not verdict.stop
+        assert verdict.signal == 0.0
+        assert "0 of 3 criteria say stop, 2 are needed." in verdict.reason
+        assert "measured" in verdict.reason
+
+
 @pytest.mark.parametrize("rounds", [0, 1, 3, 10])
-def test_goes_on_when_nothing_is_known(criterion: Criterion, rounds: int) -> None:
-    verdict = criterion.judge(of_kappa(*[None] * rounds))
+def test_a_budget_that_was_not_set_stops_nothing(rounds: int) -> None:
+    verdict = BudgetSpent().judge(of_kappa(*[None] * rounds))
     assert not verdict.stop
     assert verdict.signal is None
-    assert verdict.reason.endswith(".")
 
 
 @pytest.mark.parametrize(
@@ -90,6 +145,17 @@ def test_budget(history: History, stop: bool, words: str) -> None:
 )
 def test_plateau(accuracies: Sequence[float | None], stop: bool) -> None:
     assert Plateau(window=3, epsilon=0.005).judge(of_accuracy(*accuracies)).stop is stop
+
+
+@pytest.mark.parametrize("of", ["gold", "cross_validated", "audit"])
+def test_plateau_is_of_the_accuracy_that_was_asked_for(of: Measured) -> None:
+    field = {"gold": "accuracy", "cross_validated": "cross_validated", "audit": "audited"}[of]
+    flat = History(tuple(RoundRecord(n, 20 * n, **{field: 0.8}) for n in range(1, 5)))
+    for asked in get_args(Measured):
+        verdict = Plateau(of=asked).judge(flat)
+        assert verdict.stop is (asked == of)
+        name = "" if asked == "gold" else asked.replace("_", "-")
+        assert name in verdict.reason
 
 
 def test_plateau_of_no_tolerance_needs_no_gain_at_all() -> None:
@@ -164,13 +230,31 @@ def test_all_of_names_those_that_hold_back() -> None:
     assert "reaches" in done.reason
 
 
+@pytest.mark.parametrize(("k", "stop"), [(1, True), (2, True), (3, False)])
+def test_k_of_n_counts_those_that_stop(k: int, stop: bool) -> None:
+    done = [TargetReached(0.9, "estimate"), Plateau(window=1)]
+    verdict = k_of(k, *done, StablePredictions()).judge(of_accuracy(0.95, 0.95))
+    assert verdict.stop is stop
+    assert verdict.signal == pytest.approx(2 / 3)
+    assert f"2 of 3 criteria say stop, {k} are needed." in verdict.reason
+    # The reasons of those that decide, and of no others.
+    assert ("reaches the target" in verdict.reason) is stop
+    assert ("measured agreement" in verdict.reason) is not stop
+
+
+@pytest.mark.parametrize("k", [0, 3, -1])
+def test_k_of_n_refuses_a_number_that_cannot_be(k: int) -> None:
+    with pytest.raises(UserError, match=f"k is {k} of 2"):
+        k_of(k, Plateau(), BudgetSpent())
+
+
 def test_combinations_nest() -> None:
     nested = any_of(BudgetSpent(), all_of(StablePredictions(), TargetReached(0.9)))
     assert nested.judge(History(human_labels_left=0)).stop
     assert not nested.judge(of_kappa(1.0, 1.0, 1.0)).stop
 
 
-@pytest.mark.parametrize("join", [any_of, all_of])
+@pytest.mark.parametrize("join", [any_of, all_of, lambda: k_of(1)])
 def test_refuses_to_join_nothing(join: Callable[[], Criterion]) -> None:
     with pytest.raises(UserError, match="at least one"):
         join()
@@ -182,6 +266,7 @@ def test_refuses_to_join_nothing(join: Callable[[], Criterion]) -> None:
         lambda: Plateau(window=0),
         lambda: Plateau(epsilon=-0.1),
         lambda: Plateau(epsilon=float("nan")),
+        lambda: Plateau(of="test"),  # type: ignore[arg-type]
         lambda: StablePredictions(window=0),
         lambda: StablePredictions(threshold=1.1),
         lambda: TargetReached(0.0),

@@ -75,10 +75,23 @@ def test_values_by_hand() -> None:
     assert entropy(p)[0] == pytest.approx(1.029653 / np.log(3), abs=1e-6)
 
 
-def test_margin_of_many_classes_is_that_of_a_full_sort() -> None:
-    p = np.random.default_rng(0).dirichlet(np.full(200, 0.1), 300).astype(np.float32)
+@pytest.mark.parametrize(
+    ("items", "classes"), [(300, 200), (300, 25), (300, 24), (20_000, 4), (20_000, 2)]
+)
+def test_the_top_two_are_those_of_a_full_sort(items: int, classes: int) -> None:
+    p = np.random.default_rng(0).dirichlet(np.full(classes, 0.1), items).astype(np.float32)
     top = np.sort(p, axis=1)
     np.testing.assert_allclose(margin(p), 1 - (top[:, -1] - top[:, -2]), atol=1e-6)
+    expected = (1 - top[:, -1]) * classes / (classes - 1)
+    np.testing.assert_allclose(least_confidence(p), np.clip(expected, 0, 1), atol=1e-6)
+
+
+@every_measure
+@settings(deadline=None)
+@given(p=tables(), data=st.data())
+def test_follows_the_order_of_items(name: str, p: NDArray[np.float32], data: st.DataObject) -> None:
+    order = data.draw(st.permutations(range(len(p))))
+    np.testing.assert_allclose(MEASURES[name](p[order]), MEASURES[name](p)[order], atol=1e-6)
 
 
 def test_measures_part_where_they_should() -> None:
@@ -101,6 +114,8 @@ def test_takes_half_precision_and_no_rows(name: str) -> None:
         ([[0.5, 0.5], [0.0, 0.0]], "row 1"),
         ([[np.nan, 0.5]], "row 0"),
         ([[1.5, -0.5]], "row 0"),
+        ([[0.5, 0.5], [0.5, 0.5], [1.5, -0.5], [0.5, 0.5]], "row 2"),
+        ([[0.5, 0.5], [np.inf, 0.5]], "row 1"),
         ([[0.5, 0.5], [0.5, 0.5], [0.9, 0.9]], "row 2"),
     ],
 )

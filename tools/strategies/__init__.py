@@ -6,12 +6,26 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from ...store.errors import UserError
+from .badge import Badge
 from .base import Candidates, Need, Selection, Strategy
 from .chance import Random
 from .cluster import Cluster
+from .cluster_margin import ClusterMargin
+from .contrastive import Contrastive
+from .discriminative import Discriminative
 from .diverse import UncertaintyDiversity
+from .dpp import DeterminantalPoints
+from .facility_location import FacilityLocation
+from .graph_cover import GraphCover
+from .idds import InDomainDiversity
 from .k_center import KCenter
+from .k_means import KMeans
+from .lightweight_coreset import LightweightCoreset
+from .max_herding import MaxHerding
+from .probcover import ProbCover
+from .typiclust import TypiClust
 from .uncertain import Uncertainty
+from .vote_k import VoteK
 
 __all__ = ["STRATEGIES", "Candidates", "Need", "Selection", "Strategy", "strategy"]
 
@@ -23,6 +37,20 @@ _ALL: tuple[Strategy, ...] = (
     KCenter(),
     UncertaintyDiversity(),
     Cluster(),
+    TypiClust(),
+    KMeans(),
+    LightweightCoreset(),
+    ProbCover(),
+    MaxHerding(),
+    FacilityLocation(),
+    GraphCover(),
+    VoteK(),
+    InDomainDiversity(),
+    Discriminative(),
+    Badge(),
+    Contrastive(),
+    ClusterMargin(),
+    DeterminantalPoints(),
 )
 
 STRATEGIES: Mapping[str, Strategy] = MappingProxyType({one.name: one for one in _ALL})

@@ -7,8 +7,8 @@ order of their pool rows: so no strategy depends on the order in which candidate
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,14 +26,17 @@ class Candidates:
     """Everything a strategy may look at: n unlabelled items and what is labelled already.
 
     `rows` are pool rows, shape (n,), distinct. `vectors` are L2-normalised, (n, d);
-    `probabilities` are the learner's, (n, C); `labelled_vectors` are L2-normalised, (m, d).
-    Whatever is not known is `None`.
+    `probabilities` are the learner's, (n, C); `labelled_vectors` are L2-normalised, (m, d), and
+    `labelled_probabilities`, (m, C), are the learner's for the same items in the same order.
+    `classes` is the number of labels of the task. Whatever is not known is `None`.
     """
 
     rows: NDArray[np.int64]
     vectors: NDArray[np.float32] | None = None
     probabilities: NDArray[np.float32] | None = None
     labelled_vectors: NDArray[np.float32] | None = None
+    labelled_probabilities: NDArray[np.float32] | None = None
+    classes: int | None = None
 
     def __len__(self) -> int:
         """The number of candidates."""
@@ -120,6 +123,10 @@ def ranked(values: NDArray[np.float32], k: int, rng: np.random.Generator) -> NDA
         Shape (min(k, n),).
     """
     shuffled = rng.permutation(len(values)).astype(np.int64)
+    if 0 < k < len(values):
+        # Sorting a million values for a hundred of them would take most of the time.
+        least = np.partition(values, len(values) - k)[len(values) - k]
+        shuffled = shuffled[values[shuffled] >= least]
     return shuffled[np.argsort(-values[shuffled], kind="stable")[:k]]
 
 
@@ -128,6 +135,60 @@ def sample(n: int, limit: int, rng: np.random.Generator) -> NDArray[np.int64]:
     if n <= limit:
         return np.arange(n, dtype=np.int64)
     return np.sort(rng.choice(n, size=limit, replace=False)).astype(np.int64)
+
+
+def sample_for(
+    strategy: Strategy, n: int, k: int, limit: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """At most `limit` of n items for a strategy that compares all it sees with one another.
+
+    Args:
+        strategy: the one that asks, for the message.
+        n: the number of candidates.
+        k: how many are wanted.
+        limit: how many the strategy can compare within its bound on memory.
+        rng: draws the sample.
+
+    Returns:
+        Ascending positions, at least min(k, n) of them.
+
+    Raises:
+        UserError: more items are wanted than can be compared.
+    """
+    if min(k, n) > limit:
+        raise UserError(
+            f"strategy {strategy.name!r} compares {limit} items with one another and cannot "
+            f"choose k={k!r} at once: ask for at most {limit} at a time"
+        )
+    return sample(n, limit, rng)
+
+
+def part_of(seen: int, n: int) -> str:
+    """How much of the candidates was looked at, for a reason: `all 90`, or a seeded sample."""
+    return f"all {n} items" if seen == n else f"a seeded sample of {seen} of {n} items"
+
+
+def turns(groups: NDArray[np.int64], rank: NDArray[Any]) -> NDArray[np.int64]:
+    """The place of each item within its group, 0 for the one of smallest rank.
+
+    Args:
+        groups: shape (n,), from 0.
+        rank: shape (n,); equal ranks keep their order.
+
+    Returns:
+        Shape (n,).
+    """
+    sizes = np.bincount(groups)
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    order = np.lexsort((rank, groups))
+    turn = np.empty(len(groups), dtype=np.int64)
+    turn[order] = np.arange(len(groups)) - starts[groups[order]]
+    return turn
+
+
+def nothing(ordered: Candidates) -> Selection:
+    """The selection from no candidates."""
+    return Selection(ordered.rows, np.empty(0, dtype=np.float32), "No candidates are left.")
 
 
 def spread(values: NDArray[np.float32]) -> str:
@@ -139,7 +200,9 @@ def spread(values: NDArray[np.float32]) -> str:
 
 def _check_shapes(candidates: Candidates) -> None:
     rows = candidates.rows
-    if rows.ndim != 1 or len(np.unique(rows)) != len(rows):
+    # Rows nearly always come in order, and then no two are the same.
+    rising = rows.ndim == 1 and bool((rows[1:] > rows[:-1]).all())
+    if rows.ndim != 1 or (not rising and len(np.unique(rows)) != len(rows)):
         raise UserError(
             f"candidate rows of shape {rows.shape!r} are not distinct: give each pool row once"
         )
@@ -154,6 +217,24 @@ def _check_shapes(candidates: Candidates) -> None:
         raise UserError(
             f"labelled vectors have shape {labelled.shape!r} and candidate vectors "
             f"{vectors.shape!r}: encode both with the same encoder"
+        )
+    _check_labelled(candidates)
+
+
+def _check_labelled(candidates: Candidates) -> None:
+    known, vectors = candidates.labelled_probabilities, candidates.labelled_vectors
+    if known is None:
+        return
+    if known.ndim != 2 or (vectors is not None and len(known) != len(vectors)):
+        raise UserError(
+            f"labelled probabilities have shape {known.shape!r} for "
+            f"{0 if vectors is None else len(vectors)} labelled vectors: give one row each"
+        )
+    own = candidates.probabilities
+    if own is not None and own.shape[1] != known.shape[1]:
+        raise UserError(
+            f"labelled probabilities have shape {known.shape!r} and those of the candidates "
+            f"{own.shape!r}: predict both with the same model"
         )
 
 
@@ -174,14 +255,12 @@ def _in_order(candidates: Candidates) -> Candidates:
     rows = candidates.rows.astype(np.int64, copy=False)
     # A copy of a large pool's vectors is only worth it when the order is wrong.
     if (rows[1:] > rows[:-1]).all():
-        return Candidates(
-            rows, candidates.vectors, candidates.probabilities, candidates.labelled_vectors
-        )
+        return replace(candidates, rows=rows)
     order = np.argsort(rows, kind="stable")
     vectors, probabilities = candidates.vectors, candidates.probabilities
-    return Candidates(
-        rows[order],
-        None if vectors is None else vectors[order],
-        None if probabilities is None else probabilities[order],
-        candidates.labelled_vectors,
+    return replace(
+        candidates,
+        rows=rows[order],
+        vectors=None if vectors is None else vectors[order],
+        probabilities=None if probabilities is None else probabilities[order],
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import Candidates, Need, Selection, prepare, sample, spread
+from .base import Candidates, Need, Selection, nothing, prepare, sample, spread, turns
 from .geometry import k_means
 
 
@@ -37,43 +37,94 @@ class Cluster:
     def select(self, candidates: Candidates, k: int, *, seed: int) -> Selection:
         """Take the most typical; see `Strategy.select` for arguments and errors."""
         ordered = prepare(candidates, k, self)
-        assert ordered.vectors is not None
         if len(ordered) == 0:
-            return Selection(ordered.rows, np.empty(0, dtype=np.float32), "No candidates are left.")
+            return nothing(ordered)
         rng = np.random.default_rng(seed)
-        seen = sample(len(ordered), max(self.limit, 2 * k), rng)
-        vectors = ordered.vectors[seen]
-        labelled = ordered.labelled_vectors
-        known = 0 if labelled is None else len(labelled)
-        points = vectors if labelled is None else np.concatenate([vectors, labelled])
-        clusters = min(k + known, self.max_clusters, len(points))
-        assigned = k_means(points, clusters, rng).assigned
-        typicality = self._typicality(vectors, assigned[: len(seen)], rng)
-        covered = np.bincount(assigned[len(seen) :], minlength=clusters)
-        chosen = _by_turns(assigned[: len(seen)], covered, typicality)[:k]
-        part = f"a seeded sample of {len(seen)} of " if len(seen) < len(ordered) else ""
+        found = typical(
+            ordered,
+            k,
+            rng,
+            limit=self.limit,
+            max_clusters=self.max_clusters,
+            neighbours=self.neighbours,
+            neighbours_from=self.neighbours_from,
+        )
+        chosen = _by_turns(found)[:k]
+        part = f"a seeded sample of {len(found)} of " if len(found) < len(ordered) else ""
         return Selection(
-            ordered.rows[seen[chosen]],
-            typicality[chosen],
+            ordered.rows[found.seen[chosen]],
+            found.typicality[chosen],
             f"{len(chosen)} items, the most typical of the largest clusters least covered by the "
-            f"{known} labelled items ({clusters} clusters of {part}{len(ordered)} items); "
-            f"typicality {spread(typicality[chosen])}.",
+            f"{found.covered.sum()} labelled items ({len(found.covered)} clusters of "
+            f"{part}{len(ordered)} items); typicality {spread(found.typicality[chosen])}.",
         )
 
-    def _typicality(
-        self, vectors: NDArray[np.float32], assigned: NDArray[np.int64], rng: np.random.Generator
-    ) -> NDArray[np.float32]:
-        typicality = np.zeros(len(vectors), dtype=np.float32)
-        order = np.argsort(assigned, kind="stable")
-        starts = np.flatnonzero(np.diff(assigned[order], prepend=-1))
-        for members in np.split(order, starts[1:]):
-            others = members[sample(len(members), self.neighbours_from, rng)]
-            distance = _mean_distance(vectors[members], vectors[others], self.neighbours)
-            # A lone item and exact repeats have distance 0; the cap keeps the number finite.
-            typicality[members] = 1.0 / np.maximum(distance, 1e-3)
-            if len(members) == 1:
-                typicality[members] = 0.0
-        return typicality
+
+@dataclass(frozen=True, slots=True)
+class Typical:
+    """Clusters and typicality: `seen` positions (s,), cluster and typicality of each (s,).
+
+    `covered` (c,) counts the labelled items of each cluster.
+    """
+
+    seen: NDArray[np.int64]
+    assigned: NDArray[np.int64]
+    typicality: NDArray[np.float32]
+    covered: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """The number of candidates that were looked at."""
+        return len(self.seen)
+
+    def sizes(self) -> NDArray[np.int64]:
+        """How many of the seen candidates each cluster has, shape (c,)."""
+        return np.bincount(self.assigned, minlength=len(self.covered))
+
+
+def typical(
+    ordered: Candidates,
+    k: int,
+    rng: np.random.Generator,
+    *,
+    limit: int,
+    max_clusters: int,
+    neighbours: int,
+    neighbours_from: int,
+) -> Typical:
+    """Cluster candidates and labelled items together, and measure typicality in each cluster.
+
+    Args:
+        ordered: prepared candidates with vectors, at least one.
+        k: how many are wanted; with m labelled items there are k + m clusters.
+        rng: draws the sample and the first centres.
+        limit: above this many candidates a sample is looked at.
+        max_clusters: the largest number of clusters.
+        neighbours: K of the typicality.
+        neighbours_from: the largest number of members that typicality is measured against.
+
+    Returns:
+        The clusters; a lone member of a cluster has typicality 0.
+    """
+    assert ordered.vectors is not None
+    seen = sample(len(ordered), max(limit, 2 * k), rng)
+    vectors = ordered.vectors[seen]
+    labelled = ordered.labelled_vectors
+    known = 0 if labelled is None else len(labelled)
+    points = vectors if labelled is None else np.concatenate([vectors, labelled])
+    clusters = min(k + known, max_clusters, len(points))
+    assigned = k_means(points, clusters, rng).assigned
+    mine = assigned[: len(seen)]
+    typicality = np.zeros(len(vectors), dtype=np.float32)
+    order = np.argsort(mine, kind="stable")
+    starts = np.flatnonzero(np.diff(mine[order], prepend=-1))
+    for members in np.split(order, starts[1:]):
+        others = members[sample(len(members), neighbours_from, rng)]
+        distance = _mean_distance(vectors[members], vectors[others], neighbours)
+        # A lone item and exact repeats have distance 0; the cap keeps the number finite.
+        typicality[members] = 1.0 / np.maximum(distance, 1e-3)
+        if len(members) == 1:
+            typicality[members] = 0.0
+    return Typical(seen, mine, typicality, np.bincount(assigned[len(seen) :], minlength=clusters))
 
 
 def _mean_distance(
@@ -91,13 +142,8 @@ def _mean_distance(
     return found
 
 
-def _by_turns(
-    assigned: NDArray[np.int64], covered: NDArray[np.int64], typicality: NDArray[np.float32]
-) -> NDArray[np.int64]:
+def _by_turns(found: Typical) -> NDArray[np.int64]:
     """All positions: the best of every cluster first, then the second best of every one."""
-    sizes = np.bincount(assigned, minlength=len(covered))
-    order = np.lexsort((-typicality, assigned))
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    turn = np.empty(len(assigned), dtype=np.int64)
-    turn[order] = np.arange(len(assigned)) - starts[assigned[order]]
-    return np.lexsort((-typicality, -sizes[assigned], covered[assigned], turn))
+    turn = turns(found.assigned, -found.typicality)
+    size, covered = found.sizes()[found.assigned], found.covered[found.assigned]
+    return np.lexsort((-found.typicality, -size, covered, turn))

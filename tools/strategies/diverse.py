@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..uncertainty import margin
 from .base import Candidates, Need, Selection, prepare, ranked, spread
-from .geometry import k_means
+from .geometry import central, k_means
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +51,9 @@ class UncertaintyDiversity:
 def _central(
     vectors: NDArray[np.float32], weights: NDArray[np.float32], k: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Positions of k distinct vectors, one near each centre of a weighted k-means.
-
-    Where clusters are empty, the first vectors that are not taken make up the number.
-    """
+    """Positions of k distinct vectors, one near each centre of a weighted k-means."""
     if k == len(vectors):
         return np.arange(k, dtype=np.int64)
     # An item of no uncertainty must still belong somewhere.
     found = k_means(vectors, k, rng, weights=np.maximum(weights, 1e-6))
-    offset = vectors - found.centres[found.assigned]
-    distance = np.einsum("ij,ij->i", offset, offset)
-    order = np.lexsort((distance, found.assigned))
-    groups = found.assigned[order]
-    first = np.flatnonzero(np.diff(groups, prepend=-1))
-    # Repeated texts can leave clusters empty: the foremost of the others fill the batch.
-    rest = np.sort(np.delete(order, first))
-    return np.concatenate([order[first], rest])[:k].astype(np.int64)
+    return central(vectors, found, k)[0]

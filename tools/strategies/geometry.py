@@ -87,6 +87,37 @@ def k_means(
     return Clustering(assigned, centres)
 
 
+def central(
+    vectors: NDArray[np.float32], clustering: Clustering, k: int
+) -> tuple[NDArray[np.int64], int]:
+    """Positions of k distinct vectors: the one nearest to each centre, then others.
+
+    Args:
+        vectors: the clustered points, shape (n, d).
+        clustering: of k clusters.
+        k: from 1 to n.
+
+    Returns:
+        Positions (k,) and how many of them, from the first, are nearest to a centre. Repeated
+        texts can leave clusters empty: the foremost of the others fill the number.
+    """
+    assigned = clustering.assigned
+    offset = vectors - clustering.centres[assigned]
+    distance = np.einsum("ij,ij->i", offset, offset)
+    order = np.lexsort((distance, assigned))
+    first = np.flatnonzero(np.diff(assigned[order], prepend=-1))
+    rest = np.sort(np.delete(order, first))
+    return np.concatenate([order[first], rest])[:k].astype(np.int64), len(first)
+
+
+def mean_vector(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The mean (d,) of vectors (n, d), n >= 1, added up in float64 over blocks."""
+    total = np.zeros(vectors.shape[1], dtype=np.float64)
+    for top in range(0, len(vectors), _ROW_BLOCK):
+        total += vectors[top : top + _ROW_BLOCK].sum(axis=0)
+    return (total / len(vectors)).astype(np.float32)
+
+
 def _first_centres(
     points: NDArray[np.float32],
     clusters: int,

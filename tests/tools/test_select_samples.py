@@ -1,0 +1,67 @@
+"""`select_samples` gives each strategy what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from labelwright.app.project import Project
+from labelwright.store.database import Store
+from labelwright.store.errors import UserError
+from labelwright.tools.base import ToolContext, Workbench
+from labelwright.tools.labels import human_labels, unlabelled_rows
+from labelwright.tools.select_samples import SelectArgs, SelectSamples
+from labelwright.tools.strategies import STRATEGIES
+from support import HashEncoder, messages, ran
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    with ran(tmp_path_factory.mktemp("select"), messages(160)) as (done, result):
+        assert result.status == "finished"
+        yield done
+
+
+@pytest.fixture
+def context(project: Project) -> ToolContext:
+    spec = project.spec
+    assert spec is not None
+    bench = Workbench(HashEncoder)
+    return ToolContext(project.store, project.pool, spec, project.settings, bench, step=99)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_every_strategy_chooses_in_a_project_with_a_model(context: ToolContext, name: str) -> None:
+    outcome = SelectSamples().run(context, SelectArgs(strategy=name, k=7))
+    batch = outcome.artefacts[0].value
+    left = set(unlabelled_rows(context.store, context.pool).tolist())
+    assert len(set(batch["rows"])) == 7
+    assert set(batch["rows"]) <= left
+    assert outcome.result["of"] == len(left)
+    assert outcome.result["why"] == batch["reason"]
+
+
+def test_contrastive_sees_predictions_of_labelled_items(context: ToolContext) -> None:
+    outcome = SelectSamples().run(context, SelectArgs(strategy="contrastive", k=3))
+    known = len(human_labels(context.store))
+    assert known >= 10
+    assert f"{known} labelled items" in outcome.result["why"]
+
+
+@pytest.mark.parametrize("name", [n for n in STRATEGIES if "probabilities" in STRATEGIES[n].needs])
+def test_without_scores_it_says_what_to_do(context: ToolContext, tmp_path: Path, name: str) -> None:
+    fresh = Store.create(tmp_path)
+    try:
+        with pytest.raises(UserError, match=r"needs a model's scores.*random, k_center, cluster"):
+            SelectSamples().run(replace(context, store=fresh), SelectArgs(strategy=name, k=3))
+    finally:
+        fresh.close()
+
+
+def test_the_description_names_every_strategy_by_what_it_needs() -> None:
+    without, scored = SelectSamples.description.split("With the current model's scores: ")
+    for name, one in STRATEGIES.items():
+        assert (f"{name}," in scored + ",") or (f" {name}." in scored) or name in without
+        assert (name in scored.strip(".").split(", ")) == ("probabilities" in one.needs)
