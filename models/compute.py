@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 SILENT: Progress = NoProgress()
 MAX_TOKENS = 256
 MAX_CHARS = 8_000
+_BATCH_TOKENS = 2_048
 
 
 def encodable(text: str) -> str:
@@ -48,6 +49,11 @@ def length_batches(lengths: Sequence[int], budget: int, *, cap: int) -> Iterator
         stop = start + max(1, min(256, budget // int(sizes[order[start]])))
         yield order[start:stop]
         start = stop
+
+
+def token_batches(lengths: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Row numbers in batches of about 2,000 tokens, longest first; see `length_batches`."""
+    return list(length_batches(lengths.tolist(), _BATCH_TOKENS, cap=MAX_TOKENS))
 
 
 def run_batches(

@@ -224,14 +224,15 @@ def _digest(model: SentenceTransformer, max_chars: int) -> str:
     found = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
     tokenizer = getattr(model.tokenizer, "backend_tokenizer", None)
     if tokenizer is not None:
-        found.update(hashlib.sha256(_stable_tokenizer(tokenizer.to_str())).digest())
+        found.update(hashlib.sha256(stable_tokenizer(tokenizer.to_str())).digest())
     for key, tensor in sorted(model.state_dict().items()):
         found.update(key.encode())
         found.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
     return found.hexdigest()[:16]
 
 
-def _stable_tokenizer(text: str) -> bytes:
+def stable_tokenizer(text: str) -> bytes:
+    """A tokeniser's JSON without what changes by use: for digests."""
     # Padding and truncation are set by whoever calls the tokeniser last.
     return json.dumps(
         {**json.loads(text), "padding": None, "truncation": None}, sort_keys=True

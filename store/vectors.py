@@ -28,11 +28,11 @@ class Vectors:
         try:
             target.mkdir(parents=True, exist_ok=True)
             data, done = target / f"{digest}.f32", target / f"{digest}.done"
-            if not _whole(data, np.float32, (rows, dim)):
+            if not is_whole(data, np.float32, (rows, dim)):
                 # Marks of vectors that are gone would pass zeros off as vectors.
                 done.unlink(missing_ok=True)
-            self._data = _mapped(data, np.float32, (rows, dim))
-            self._done = _mapped(done, np.uint8, (rows,))
+            self._data = mapped(data, np.float32, (rows, dim))
+            self._done = mapped(done, np.uint8, (rows,))
         except OSError as error:
             raise operator_error(error, "opening the embeddings") from error
 
@@ -57,8 +57,9 @@ class Vectors:
         return np.asarray(self._data[rows])
 
 
-def _mapped(path: Path, dtype: type, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[Any]]:
-    if not _whole(path, dtype, shape):
+def mapped(path: Path, dtype: type, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[Any]]:
+    """A file as an array that can be written; one of another size is made anew, of zeros."""
+    if not is_whole(path, dtype, shape):
         size = _size(dtype, shape)
         with path.open("wb") as file:
             # Written and not only reserved: a full disk must fail here, not as a bus error later.
@@ -68,7 +69,8 @@ def _mapped(path: Path, dtype: type, shape: tuple[int, ...]) -> np.memmap[Any, n
     return np.memmap(path, dtype=dtype, mode="r+", shape=shape)
 
 
-def _whole(path: Path, dtype: type, shape: tuple[int, ...]) -> bool:
+def is_whole(path: Path, dtype: type, shape: tuple[int, ...]) -> bool:
+    """Whether a file has the size of an array of this shape."""
     return path.exists() and path.stat().st_size == _size(dtype, shape)
 
 

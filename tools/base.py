@@ -29,6 +29,7 @@ from ..store.records import Annotation, Artefact, Charge, ReviewRequest
 from ..store.spec import Settings, TaskSpec
 from ..store.vectors import Vectors
 from .budget import LabelPlan, label_plan
+from .hidden import PoolHidden, RowsHidden
 
 
 class ToolArgs(BaseModel):
@@ -58,6 +59,7 @@ class Workbench:
     progress: Progress = field(default_factory=NoProgress)
     _encoder: Encoder | None = None
     _learners: dict[str, Learner] = field(default_factory=dict)
+    _hidden: PoolHidden | None = None
 
     @property
     def encoder(self) -> Encoder:
@@ -71,6 +73,12 @@ class Workbench:
         if key not in self._learners:
             self._learners = {key: load()}
         return self._learners[key]
+
+    def hidden(self, folder: Path, pool: Pool) -> PoolHidden:
+        """The hidden states kept in a project folder."""
+        if self._hidden is None or self._hidden.folder != folder:
+            self._hidden = PoolHidden(folder, pool, self.progress)
+        return self._hidden
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +125,10 @@ class ToolContext:
         """(len(rows), dim) unit vectors of the given rows; they must have been embedded."""
         encoder = self.bench.encoder
         return Vectors(self.store.folder, encoder.digest, len(self.pool), encoder.dim).get(rows)
+
+    def hidden(self, rows: NDArray[np.int64]) -> RowsHidden:
+        """The kept hidden states of the given rows, computed when a learner opens them."""
+        return self.bench.hidden(self.store.folder, self.pool).of(rows)
 
     def label_index(self, labels: list[str]) -> NDArray[np.int64]:
         """Indices of label names in the task spec's order."""

@@ -100,8 +100,10 @@ def fit(context: ToolContext, kind: LearnerName, labelled: LabelledRows) -> Lear
 
 
 def inputs_of(context: ToolContext, rows: NDArray[np.int64]) -> Inputs:
-    """Texts and vectors of some rows, as a learner takes them."""
-    return Inputs(texts=context.pool.texts(rows), vectors=context.vectors(rows))
+    """Texts and vectors of some rows, as a learner takes them, and where it keeps their states."""
+    return Inputs(
+        texts=context.pool.texts(rows), vectors=context.vectors(rows), hidden=context.hidden(rows)
+    )
 
 
 def current_learner(context: ToolContext, model: dict[str, object]) -> Learner:

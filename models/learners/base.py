@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ...store.errors import OperatorError, UserError
 from ..compute import SILENT
 from ..progress import Progress
+from .states import HiddenStates
 
 CARD_NAME = "labelwright.json"
 CARD_VERSION = 1
@@ -32,10 +33,13 @@ class Inputs:
         texts: n texts; any may be empty.
         vectors: (n, dim) float32 vectors of the texts by the learner's encoder, rows of norm 1;
             `None` lets a learner that needs them make them.
+        hidden: keeps what a transformer's frozen layers make of these rows, for the learners
+            that have such layers; `None` lets them compute it each time.
     """
 
     texts: Sequence[str]
     vectors: NDArray[np.float32] | None
+    hidden: HiddenStates | None = None
 
     def __len__(self) -> int:
         """The number of rows."""

@@ -1,7 +1,8 @@
 """Fine-tuning of the encoder's own transformer, made to work from a few dozen labels.
 
-The bottom layers and embeddings are frozen: what they make of the training rows is computed
-once, and training runs the top layers and the head only. The head does not start at random:
+The bottom layers and embeddings are frozen: what they make of a text is computed once and kept
+where the inputs have a place for it (`Inputs.hidden`), and training and scoring run the top
+layers and the head only. The head does not start at random:
 it starts as the logistic regression on the first token's output (linear probing, then
 fine-tuning: Kumar et al. 2022, Fine-Tuning can Distort Pretrained Features, section 3).
 """
@@ -68,7 +69,7 @@ class BertLearner:
         return digest_arrays(*self._fitted().trained_arrays())
 
     def fit(self, training: Training, *, seed: int, progress: Progress = SILENT) -> FitReport:
-        """See `Learner.fit`; the vectors of the inputs are not used."""
+        """See `Learner.fit`; hidden states of the inputs are used, vectors are not."""
         from .bert_training import Rows, open_classifier, train
 
         started = time.perf_counter()
@@ -83,6 +84,8 @@ class BertLearner:
             texts=[*training.inputs.texts, *(plain_words(text) for text in self._label_texts)],
             labels=labels,
             weights=weights,
+            hidden=training.inputs.hidden,
+            unkept=len(self._label_texts),
         )
         model = open_classifier(self._location, self._label_names, seed)
         steps, loss, notes = train(model, rows, seed=seed, progress=progress)
@@ -90,10 +93,10 @@ class BertLearner:
         return FitReport(time.perf_counter() - started, steps, loss, notes)
 
     def predict_proba(self, inputs: Inputs, *, progress: Progress = SILENT) -> NDArray[np.float32]:
-        """See `Learner.predict_proba`; the vectors of the inputs are not used."""
+        """See `Learner.predict_proba`; hidden states of the inputs are used, vectors are not."""
         model = self._fitted()
         check_inputs(inputs)
-        return model.probabilities(inputs.texts, progress)
+        return model.probabilities(inputs.texts, inputs.hidden, progress)
 
     def save(self, folder: Path) -> None:
         """See `Learner.save`; the folder is one that `transformers` loads as it is."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,20 +20,19 @@ from torch import Tensor, nn
 
 from ...store.errors import UserError
 from ..compute import (
-    MAX_CHARS,
-    MAX_TOKENS,
     best_device,
     compute_dtype,
-    encodable,
-    length_batches,
     quiet_libraries,
     run_batches,
     single_threaded,
+    token_batches,
 )
-from ..progress import NoProgress, Progress
+from ..progress import NoProgress, Progress, Task
+from .frozen import FreshStates, Frozen, open_states, padded
+from .layers import add_mean_pooling, check_parts, cut_of, frozen_names, only_top
 from .linear import inverse_regularisation
+from .states import HiddenStates, States
 
-FROZEN_SHARE = 2 / 3
 BATCH_ROWS = 16
 # From the probe's start, 120 steps at a high rate reach what 350 reach, with confidence that
 # means more: measured on 150 questions of six types, log loss 0.64 against 1.38 on unseen ones.
@@ -47,9 +46,7 @@ LARGEST_GRADIENT = 1.0
 LABEL_SMOOTHING = 0.1
 # The head's features have variance 1; scaled by this they stay where tanh is nearly straight.
 PROBE_SCALE = 0.2
-# How much the mean of all tokens outweighs the first token in the pooling layer.
-POOLING_GAIN = 20.0
-_BATCH_TOKENS = 2_048
+_DRAWN_TOGETHER = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +56,9 @@ class Rows:
     texts: list[str]
     labels: NDArray[np.int64]
     weights: NDArray[np.float32]
+    hidden: HiddenStates | None = None
+    """Keeps the states of all texts but the last `unkept`."""
+    unkept: int = 0
 
 
 class Classifier:
@@ -68,47 +68,38 @@ class Classifier:
         self.model = model.to(device).eval()
         self.tokenizer = tokenizer
         self.device = device
+        self.frozen = Frozen(self.model, tokenizer, device)
 
-    def tokenise(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of each text, at most 256."""
-        if not texts:
-            return []
-        limit = min(MAX_TOKENS, int(self.tokenizer.model_max_length))
-        cut = [encodable(text[:MAX_CHARS]) for text in texts]
-        with quiet_libraries():
-            found = self.tokenizer(cut, truncation=True, max_length=limit)["input_ids"]
-        return [list(ids) for ids in found]
-
-    def batch(self, rows: Sequence[list[int]]) -> dict[str, Tensor]:
-        """Rows of token ids as padded tensors on the device."""
-        ids = torch.full((len(rows), max(map(len, rows))), self.tokenizer.pad_token_id)
-        mask = torch.zeros_like(ids)
-        for place, row in enumerate(rows):
-            ids[place, : len(row)] = torch.tensor(row)
-            mask[place, : len(row)] = 1
-        return {"input_ids": ids.to(self.device), "attention_mask": mask.to(self.device)}
-
-    def probabilities(self, texts: Sequence[str], progress: Progress) -> NDArray[np.float32]:
+    def probabilities(
+        self, texts: Sequence[str], hidden: HiddenStates | None, progress: Progress
+    ) -> NDArray[np.float32]:
         """Class probabilities (n, C), longest texts first."""
-        tokens = self.tokenise(texts)
-        result = np.empty((len(tokens), self.model.config.num_labels), dtype=np.float32)
-        model = _for_inference(self.model, compute_dtype(self.device))
+        result = np.empty((len(texts), self.model.config.num_labels), dtype=np.float32)
+        if not len(texts):
+            return result
+        states = open_states(self.frozen, texts, hidden)
+        model = self.top()
 
         def work(rows: NDArray[np.int64]) -> NDArray[np.float32]:
             with torch.inference_mode():
-                logits = model(**self.batch([tokens[row] for row in rows])).logits
+                batch = _cast(padded(states.get(rows), self.device), model.dtype)
+                logits = model(**batch).logits
                 found: NDArray[np.float32] = logits.float().softmax(dim=1).cpu().numpy()
             return found
 
-        batches = token_batches(tokens)
-        with progress.task("Predicting", len(tokens)) as task:
-            run_batches(work, batches, result, device=self.device, task=task)
+        with progress.task("Predicting", len(texts)) as task:
+            run_batches(work, token_batches(states.lengths), result, device=self.device, task=task)
         return result
+
+    def top(self) -> Any:
+        """A copy without the frozen layers, in the precision that is fastest here."""
+        with only_top(self.model):
+            return _for_inference(self.model, compute_dtype(self.device))
 
     def trained_arrays(self) -> list[NDArray[Any]]:
         """The weights that training changes, in the order of their names."""
         state = self.model.state_dict()
-        frozen = _frozen_names(self.model)
+        frozen = frozen_names(self.model)
         return [state[name].cpu().numpy() for name in sorted(state) if name not in frozen]
 
     def save(self, folder: Path) -> None:
@@ -144,9 +135,9 @@ def open_classifier(location: str, label_names: list[str], seed: int) -> Classif
                 f"no transformer to fine-tune at {location!r} ({' '.join(str(error).split())}): "
                 "choose another encoder"
             ) from error
-    _parts(model)
+    check_parts(model)
     if pooled:
-        _make_mean_pooling(model.bert.encoder.layer[-1])
+        add_mean_pooling(model)
     return Classifier(model, tokenizer, best_device())
 
 
@@ -177,40 +168,20 @@ def train(
         Gradient steps, mean loss of the last tenth of them, notes.
     """
     model = classifier.model
-    cut = _cut(model)
-    hidden, first = _frozen_outputs(classifier, rows.texts, cut)
+    hidden = _frozen_outputs(classifier, rows)
+    frozen = frozen_names(model)
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name not in _frozen_names(model))
-    probed = _start_as_probe(model, first, rows)
+        parameter.requires_grad_(name not in frozen)
+    probed = _start_as_probe(model, _first_tokens(classifier, hidden), rows)
     least = SMALLEST_STEPS if probed else RANDOM_HEAD_STEPS
     steps = max(least, SMALLEST_EPOCHS * math.ceil(len(rows.texts) / BATCH_ROWS))
-    bar = progress.task("Training", steps)
-    with seeded(seed), single_threaded(), _only_top(model, cut), bar as task:
-        losses = []
-        optimiser, schedule = _optimiser(model, steps)
-        labels = torch.from_numpy(rows.labels).to(classifier.device)
-        weights = torch.from_numpy(rows.weights).to(classifier.device)
-        model.train()
-        for chosen in _shuffled(len(rows.texts), steps, seed):
-            index = torch.from_numpy(chosen).to(classifier.device)
-            loss = _loss(model, [hidden[row] for row in chosen], labels[index], weights[index])
-            optimiser.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
-            nn.utils.clip_grad_norm_(model.parameters(), LARGEST_GRADIENT)
-            optimiser.step()
-            schedule.step()
-            losses.append(float(loss.detach()))
-            task.advance()
-        optimiser.zero_grad(set_to_none=True)
-        model.eval()
+    with progress.task("Training", steps) as task, only_top(model):
+        losses = _descend(model, hidden, rows, steps, seed, task)
+    model.eval()
+    cut = cut_of(model)
     start = "as a logistic regression" if probed else "at random"
     notes = (f"{cut} bottom layers frozen, the head started {start}",)
     return steps, float(np.mean(losses[-max(1, steps // 10) :])), notes
-
-
-def token_batches(tokens: list[list[int]]) -> list[NDArray[np.int64]]:
-    """Rows of token ids in batches of about 2,000 tokens, longest first."""
-    return list(length_batches([len(ids) for ids in tokens], _BATCH_TOKENS, cap=MAX_TOKENS))
 
 
 @contextmanager
@@ -222,107 +193,46 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-class _Given(nn.Module):
-    """In place of the embeddings: hands on the hidden states given to the model."""
-
-    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
-        for value in (*args, *kwargs.values()):
-            if isinstance(value, Tensor) and value.is_floating_point() and value.ndim == 3:
-                return value
-        raise AssertionError("no hidden states given")
-
-
-def _parts(model: Any) -> tuple[nn.Module, nn.Module]:
-    """The base model and the module whose `layer` is the list of layers."""
-    base = model.base_model
-    stack = getattr(base, "encoder", None) or getattr(base, "transformer", None)
-    if not hasattr(base, "embeddings") or not isinstance(
-        getattr(stack, "layer", None), nn.ModuleList
-    ):
-        raise UserError(
-            f"{type(model).__name__!r} is not laid out like BERT: choose an encoder of the BERT "
-            "family, or use --learner linear"
-        )
-    return base, cast(nn.Module, stack)
+def _frozen_outputs(classifier: Classifier, rows: Rows) -> list[NDArray[np.uint16]]:
+    """The states of each row: kept ones where there are, the others computed now."""
+    kept = len(rows.texts) - rows.unkept
+    parts = [
+        open_states(classifier.frozen, rows.texts[:kept], rows.hidden),
+        FreshStates(classifier.frozen, rows.texts[kept:]),
+    ]
+    return [row for part in parts for row in _all_of(part, classifier.device)]
 
 
-def _pooling_layers(model: Any) -> int:
-    # The layer that `open_classifier` adds; only BERT gets one.
-    return int(model.config.model_type == "bert")
-
-
-def _cut(model: Any) -> int:
-    layers = len(_layers(model)) - _pooling_layers(model)
-    return min(layers - 1, round(layers * FROZEN_SHARE))
-
-
-def _layers(model: Any) -> list[nn.Module]:
-    return list(_parts(model)[1].layer)  # type: ignore[arg-type]
-
-
-def _frozen_names(model: Any) -> set[str]:
-    layers = _layers(model)
-    frozen = [_parts(model)[0].embeddings, *layers[: _cut(model)]]
-    frozen += layers[len(layers) - _pooling_layers(model) :]
-    kept = {id(p) for module in frozen for p in module.parameters()}  # type: ignore[union-attr]
-    return {name for name, parameter in model.named_parameters() if id(parameter) in kept}
-
-
-@contextmanager
-def _only_top(model: Any, cut: int) -> Iterator[None]:
-    """Within, the model consists of the layers from `cut` on and takes their input."""
-    base, stack = _parts(model)
-    embeddings, layers = base.embeddings, stack.layer
-    base.embeddings, stack.layer = _Given(), nn.ModuleList(list(layers)[cut:])  # type: ignore[arg-type]
-    try:
-        yield
-    finally:
-        base.embeddings, stack.layer = embeddings, layers
-
-
-def _frozen_outputs(
-    classifier: Classifier, texts: list[str], cut: int
-) -> tuple[list[Tensor], NDArray[np.float32]]:
-    """Input of layer `cut` for each text (tokens, dim), and the first token's last output."""
-    tokens = classifier.tokenise(texts)
-    hidden: list[Tensor] = [torch.empty(0)] * len(tokens)
-    first = np.empty((len(tokens), classifier.model.config.hidden_size), dtype=np.float32)
+def _all_of(states: States, device: torch.device) -> list[NDArray[np.uint16]]:
+    found: list[NDArray[np.uint16]] = [np.empty((0, 0), np.uint16)] * len(states.lengths)
 
     def work(rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        with torch.no_grad():
-            batch = classifier.batch([tokens[row] for row in rows])
-            states = classifier.model.base_model(**batch, output_hidden_states=True).hidden_states
-        for place, row in enumerate(rows):
-            hidden[row] = states[cut][place, : len(tokens[row])].clone()
-        found: NDArray[np.float32] = states[-1][:, 0].float().cpu().numpy()
+        for row, value in zip(rows, states.get(rows), strict=True):
+            found[row] = value.copy()
+        return np.empty((len(rows), 0), dtype=np.float32)
+
+    nothing = np.empty((len(found), 0), dtype=np.float32)
+    with NoProgress().task("", len(found)) as task:
+        run_batches(work, token_batches(states.lengths), nothing, device=device, task=task)
+    return found
+
+
+def _first_tokens(classifier: Classifier, hidden: list[NDArray[np.uint16]]) -> NDArray[np.float32]:
+    """What the untouched model gives for the first token of each row: (n, dim)."""
+    result = np.empty((len(hidden), classifier.frozen.dim), dtype=np.float32)
+    model = classifier.top()
+
+    def work(rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            batch = padded([hidden[row] for row in rows], classifier.device)
+            states = model.base_model(**_cast(batch, model.dtype)).last_hidden_state
+            found: NDArray[np.float32] = states[:, 0].float().cpu().numpy()
         return found
 
-    with NoProgress().task("", len(tokens)) as task:
-        run_batches(work, token_batches(tokens), first, device=classifier.device, task=task)
-    return hidden, first
-
-
-def _make_mean_pooling(layer: Any) -> None:
-    """Set the weights of a BERT layer so that each token comes out as the mean of all tokens.
-
-    Queries of zero attend to all tokens alike; values pass unchanged; the gain drowns what the
-    token itself was; the feed-forward part adds nothing. The layer norms bring the mean to
-    variance 1. So the first token, which the standard head reads, is what the encoder was
-    trained to give as the vector of the text.
-    """
-    width = layer.output.dense.out_features
-    attention = layer.attention
-    with torch.no_grad():
-        for linear in (attention.self.query, attention.self.key, layer.output.dense):
-            linear.weight.zero_()
-            linear.bias.zero_()
-        attention.self.value.weight.copy_(torch.eye(width))
-        attention.output.dense.weight.copy_(POOLING_GAIN * torch.eye(width))
-        attention.self.value.bias.zero_()
-        attention.output.dense.bias.zero_()
-        for norm in (attention.output.LayerNorm, layer.output.LayerNorm):
-            norm.weight.fill_(1.0)
-            norm.bias.zero_()
+    batches = token_batches(np.array([len(row) for row in hidden]))
+    with NoProgress().task("", len(hidden)) as task:
+        run_batches(work, batches, result, device=classifier.device, task=task)
+    return result
 
 
 def _start_as_probe(model: Any, first: NDArray[np.float32], rows: Rows) -> bool:
@@ -363,24 +273,61 @@ def _optimiser(model: Any, steps: int) -> tuple[Any, Any]:
     return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
 
 
-def _shuffled(count: int, steps: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    """`steps` batches of row numbers; every row once before any row again."""
+def _shuffled(lengths: NDArray[np.int64], steps: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """`steps` batches of row numbers, longest row first; every row once before any row again.
+
+    A few batches are drawn together and divided by length, so that little is spent on padding.
+    """
     generator = np.random.default_rng(seed)
-    queue = generator.permutation(count)
-    for _ in range(steps):
-        while len(queue) < min(BATCH_ROWS, count):
-            queue = np.concatenate([queue, generator.permutation(count)])
-        yield queue[:BATCH_ROWS]
-        queue = queue[BATCH_ROWS:]
+    size = min(BATCH_ROWS, len(lengths))
+    queue = np.empty(0, dtype=np.int64)
+    done = 0
+    while done < steps:
+        while len(queue) < size * _DRAWN_TOGETHER:
+            queue = np.concatenate([queue, generator.permutation(len(lengths))])
+        drawn, queue = np.split(queue, [size * _DRAWN_TOGETHER])
+        batches = np.split(drawn[np.argsort(-lengths[drawn], kind="stable")], _DRAWN_TOGETHER)
+        for place in generator.permutation(_DRAWN_TOGETHER)[: steps - done]:
+            yield batches[place]
+            done += 1
 
 
-def _loss(model: Any, hidden: list[Tensor], labels: Tensor, weights: Tensor) -> Tensor:
-    states = nn.utils.rnn.pad_sequence(hidden, batch_first=True)
-    lengths = torch.tensor([len(row) for row in hidden], device=states.device)
-    mask = (torch.arange(states.shape[1], device=states.device) < lengths[:, None]).long()
-    dtype = compute_dtype(states.device)
-    with torch.autocast(states.device.type, dtype=dtype, enabled=dtype != torch.float32):
-        logits = model(inputs_embeds=states, attention_mask=mask).logits
+def _descend(
+    model: Any,
+    hidden: list[NDArray[np.uint16]],
+    rows: Rows,
+    steps: int,
+    seed: int,
+    task: Task,
+) -> list[float]:
+    """Train the top in place and give the loss of each step."""
+    device = next(model.parameters()).device
+    labels = torch.from_numpy(rows.labels).to(device)
+    weights = torch.from_numpy(rows.weights).to(device)
+    lengths = np.array([len(row) for row in hidden])
+    losses = []
+    with seeded(seed), single_threaded():
+        optimiser, schedule = _optimiser(model, steps)
+        model.train()
+        for chosen in _shuffled(lengths, steps, seed):
+            index = torch.from_numpy(chosen).to(device)
+            batch = padded([hidden[row] for row in chosen], device)
+            loss = _loss(model, batch, labels[index], weights[index])
+            optimiser.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            nn.utils.clip_grad_norm_(model.parameters(), LARGEST_GRADIENT)
+            optimiser.step()
+            schedule.step()
+            losses.append(float(loss.detach()))
+            task.advance()
+        optimiser.zero_grad(set_to_none=True)
+    return losses
+
+
+def _loss(model: Any, batch: dict[str, Tensor], labels: Tensor, weights: Tensor) -> Tensor:
+    dtype = compute_dtype(labels.device)
+    with torch.autocast(labels.device.type, dtype=dtype, enabled=dtype != torch.float32):
+        logits = model(**_cast(batch, torch.float32)).logits
     losses = nn.functional.cross_entropy(
         logits.float(), labels, reduction="none", label_smoothing=LABEL_SMOOTHING
     )
@@ -388,8 +335,6 @@ def _loss(model: Any, hidden: list[Tensor], labels: Tensor, weights: Tensor) -> 
 
 
 def _for_inference(model: Any, dtype: torch.dtype) -> Any:
-    if dtype == torch.float32:
-        return model
     fast = copy.deepcopy(model).to(dtype)
     # The logits decide; in bfloat16 they would have three digits only.
     fast.classifier.float()
@@ -399,3 +344,7 @@ def _for_inference(model: Any, dtype: torch.dtype) -> Any:
 
 def _to_float(_module: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return tuple(argument.float() for argument in arguments)
+
+
+def _cast(batch: dict[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
+    return {**batch, "inputs_embeds": batch["inputs_embeds"].to(dtype)}

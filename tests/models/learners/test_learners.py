@@ -363,9 +363,11 @@ class TestBert(LearnerContract, NeedsRows):
 
 def test_untrained_head_reads_the_mean_of_all_tokens(tiny_folder: Path, tiny: Encoder) -> None:
     classifier = open_classifier(str(tiny_folder), LABELS, seed=0)
-    tokens = classifier.tokenise(["card bank", "the app is slow"])
+    tokens = classifier.frozen.tokenise(["card bank", "the app is slow"])
     with torch.inference_mode():
-        first = classifier.model.base_model(**classifier.batch(tokens)).last_hidden_state[:, 0]
+        first = classifier.model.base_model(**classifier.frozen.batch(tokens)).last_hidden_state[
+            :, 0
+        ]
     unit = torch.nn.functional.normalize(first, dim=1).numpy()
     vectors = tiny.encode(["card bank", "the app is slow"])
     centred = vectors - vectors.mean(axis=1, keepdims=True)
