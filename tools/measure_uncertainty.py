@@ -79,13 +79,12 @@ class MeasureUncertainty(Tool[MeasureArgs]):
         learner = current_learner(context, model)
         rows = context.pool.unique_rows
         probabilities = np.empty((len(rows), len(context.spec.labels)), dtype=np.float32)
-        with context.bench.progress.task("Scoring the pool", total=len(rows)) as bar:
-            for start in range(0, len(rows), CHUNK):
-                part = rows[start : start + CHUNK]
-                probabilities[start : start + len(part)] = learner.predict_proba(
-                    inputs_of(context, part)
-                )
-                bar.advance(len(part))
+        for start in range(0, len(rows), CHUNK):
+            part = rows[start : start + CHUNK]
+            # The learner draws the bar: one around it would stand still for a whole chunk.
+            probabilities[start : start + len(part)] = learner.predict_proba(
+                inputs_of(context, part), progress=context.bench.progress
+            )
         if model["temperature"] is not None:
             calibrator = Temperature(float(model["temperature"]), int(model["gold"]))
             probabilities = calibrator.apply(probabilities)

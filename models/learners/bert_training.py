@@ -87,7 +87,7 @@ class Classifier:
                 found: NDArray[np.float32] = logits.float().softmax(dim=1).cpu().numpy()
             return found
 
-        with progress.task("Predicting", len(texts)) as task:
+        with progress.task("Scoring", len(texts)) as task:
             run_batches(work, token_batches(states.lengths), result, device=self.device, task=task)
         return result
 

@@ -113,7 +113,9 @@ class LinearLearner:
                 f"vectors have {vectors.shape[1]!r} columns but the model was trained on "
                 f"{model.coef_.shape[1]!r}: embed with encoder {self._encoder_name!r}"
             )
-        probabilities: NDArray[np.float32] = model.predict_proba(vectors).astype(np.float32)
+        with progress.task("Scoring", len(inputs)) as task:
+            probabilities: NDArray[np.float32] = model.predict_proba(vectors).astype(np.float32)
+            task.advance(len(inputs))
         return probabilities
 
     def save(self, folder: Path) -> None:

@@ -111,7 +111,7 @@ class SvmLearner:
         model = self._fitted()
         check_inputs(inputs)
         result = np.empty((len(inputs), len(self._label_names)), dtype=np.float32)
-        with progress.task("Predicting", len(inputs)) as task:
+        with progress.task("Scoring", len(inputs)) as task:
             for start in range(0, len(inputs), 4_096):
                 part = _cut(inputs.texts[start : start + 4_096])
                 result[start : start + len(part)] = model.predict_proba(part)

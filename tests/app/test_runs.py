@@ -105,7 +105,7 @@ def test_what_happens_is_told_and_bars_come_to_their_ends(data: Path, tmp_path: 
     assert (kinds[0], kinds[-1]) == ("spec", "finished")
     assert {"decision", "result", "reviewed"} < set(kinds)
     assert kinds.count("decision") == max(d["step"] for w, d in notes.told if w == "decision")
-    assert {"Embedding", "Scoring the pool"} <= set(notes.bars)
+    assert {"Embedding", "Scoring"} <= set(notes.bars)
     assert all(done == total for done, total in notes.bars.values()), notes.bars
 
 
