@@ -30,6 +30,7 @@ from ..store.spec import Settings, TaskSpec
 from ..store.vectors import Vectors
 from .budget import LabelPlan, label_plan
 from .hidden import PoolHidden, RowsHidden
+from .predictions import Predictions
 
 
 class ToolArgs(BaseModel):
@@ -60,6 +61,7 @@ class Workbench:
     _encoder: Encoder | None = None
     _learners: dict[str, Learner] = field(default_factory=dict)
     _hidden: PoolHidden | None = None
+    _predictions: dict[str, Predictions] = field(default_factory=dict)
 
     @property
     def encoder(self) -> Encoder:
@@ -73,6 +75,12 @@ class Workbench:
         if key not in self._learners:
             self._learners = {key: load()}
         return self._learners[key]
+
+    def predictions(self, key: str, load: Callable[[], Predictions]) -> Predictions:
+        """What a model said of the pool so far, by the model's name, read at its first use."""
+        if key not in self._predictions:
+            self._predictions = {key: load()}
+        return self._predictions[key]
 
     def hidden(self, folder: Path, pool: Pool) -> PoolHidden:
         """The hidden states kept in a project folder."""

@@ -22,6 +22,7 @@ from .base import ToolContext
 from .cards import data_card, model_card
 from .export import write_exports
 from .labels import LabelledRows, human_labels
+from .predictions import PREDICTIONS
 from .report import write_report
 from .scores import read_scores
 
@@ -129,7 +130,9 @@ def deliver(context: ToolContext) -> dict[str, str]:
 def _fill_model(context: ToolContext, folder: Path) -> None:
     model: dict[str, Any] = context.store.artefact("model") or {}
     source = context.store.folder / model["folder"]
-    left_out = shutil.ignore_patterns("rows.npy", "probabilities.npy", "frozen.npz", ".*")
+    left_out = shutil.ignore_patterns(
+        "rows.npy", "probabilities.npy", "frozen.npz", PREDICTIONS, ".*"
+    )
     shutil.copytree(source, folder, dirs_exist_ok=True, ignore=left_out)
     card = model_card(context.store, context.pool, context.spec, context.settings)
     (folder / "README.md").write_text(card, encoding="utf-8")

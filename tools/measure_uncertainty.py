@@ -17,11 +17,8 @@ from .certificate import labels_digest
 from .labels import human_labels
 from .scores import Scores, scores_at, write_scores
 from .stopping import cohen_kappa
-from .train_model import current_learner, inputs_of
+from .train_model import predictions_of
 from .uncertainty import MEASURES
-
-CHUNK = 20_000
-"""Rows scored at a time: bounds the memory that texts and vectors take."""
 
 
 class MeasureArgs(ToolArgs):
@@ -45,7 +42,7 @@ class MeasureUncertainty(Tool[MeasureArgs]):
         model = context.store.artefact("model")
         if model is None:
             raise UserError("there is no model to measure with: call train_model first")
-        scores = self._score(context, model)
+        scores, computed = self._score(context, model)
         uncertainty = MEASURES[args.measure](np.asarray(scores.probabilities))
         value = {
             "model": model["name"],
@@ -58,6 +55,8 @@ class MeasureUncertainty(Tool[MeasureArgs]):
             "calibrated": model["temperature"] is not None,
             **_against_last(context, scores),
             "predicted": _counts(context, scores),
+            "computed": computed,
+            "reused": len(scores.rows) - computed,
         }
         artefacts = [Artefact("scores", value)]
         if model["final"]:
@@ -69,27 +68,23 @@ class MeasureUncertainty(Tool[MeasureArgs]):
                 "mean_uncertainty": value["mean_uncertainty"],
                 "agreement_with_last_model": value["kappa"],
                 "predicted": value["predicted"],
+                "computed": computed,
+                "reused": value["reused"],
                 "labels_frozen": bool(model["final"]),
             },
             charges=(Charge("seconds", time.perf_counter() - started, self.name),),
             artefacts=tuple(artefacts),
         )
 
-    def _score(self, context: ToolContext, model: dict[str, Any]) -> Scores:
-        learner = current_learner(context, model)
-        rows = context.pool.unique_rows
-        probabilities = np.empty((len(rows), len(context.spec.labels)), dtype=np.float32)
-        for start in range(0, len(rows), CHUNK):
-            part = rows[start : start + CHUNK]
-            # The learner draws the bar: one around it would stand still for a whole chunk.
-            probabilities[start : start + len(part)] = learner.predict_proba(
-                inputs_of(context, part), progress=context.bench.progress
-            )
+    def _score(self, context: ToolContext, model: dict[str, Any]) -> tuple[Scores, int]:
+        """The calibrated probabilities, and for how many rows this call had to compute them."""
+        rows, found = context.pool.unique_rows, predictions_of(context, model)
+        probabilities = found.of(rows, context.call)
         if model["temperature"] is not None:
             calibrator = Temperature(float(model["temperature"]), int(model["gold"]))
             probabilities = calibrator.apply(probabilities)
         write_scores(context.store.folder / model["folder"], rows, probabilities)
-        return Scores(rows, probabilities, model["name"])
+        return Scores(rows, probabilities, model["name"]), found.new(rows, context.call)
 
 
 def _expected_error(scores: Scores) -> float:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,15 +12,20 @@ from pydantic import Field, field_validator
 from ..store.errors import UserError
 from ..store.records import Artefact, Charge
 from .base import Outcome, Tool, ToolArgs, ToolContext
+from .calibration import Temperature
 from .labels import human_labels, unlabelled_rows
-from .scores import read_scores
-from .strategies import STRATEGIES, Candidates, Strategy, strategy
+from .strategies import STRATEGIES, Candidates, strategy
+from .train_model import current_learner, inputs_of, predictions_of
+
+DRAWS = 10
+"""Draws of the model for the strategies that look at their disagreement."""
+_OF_A_MODEL = frozenset({"probabilities", "samples"})
 
 
 def _names(*, with_model: bool) -> str:
     """The strategies that need a model's scores, or those that do not, for a description."""
     return ", ".join(
-        name for name, one in STRATEGIES.items() if ("probabilities" in one.needs) == with_model
+        name for name, one in STRATEGIES.items() if bool(one.needs & _OF_A_MODEL) == with_model
     )
 
 
@@ -55,7 +59,8 @@ class SelectSamples(Tool[SelectArgs]):
         rows = unlabelled_rows(context.store, context.pool)
         if not len(rows):
             raise UserError("no unlabelled item is left: finish, or measure the quality")
-        candidates = _candidates(context, chosen, rows)
+        source = _Source(context, args.strategy)
+        candidates = _candidates(context, source, rows)
         selection = chosen.select(candidates, args.k, seed=context.seed)
         batch = {
             "round": context.round + 1,
@@ -71,36 +76,65 @@ class SelectSamples(Tool[SelectArgs]):
                 "of": len(rows),
                 "strategy": args.strategy,
                 "why": selection.reason,
+                "predicted": source.predicted(),
             },
             charges=(Charge("seconds", time.perf_counter() - started, self.name),),
             artefacts=(Artefact("batch", batch),),
         )
 
 
-def _candidates(context: ToolContext, chosen: Strategy, rows: NDArray[np.int64]) -> Candidates:
-    """What the strategy needs, and nothing that it does not look at: vectors of a pool are large.
+class _Source:
+    """What a strategy looks at, fetched for the rows it asks for; see `strategies.base.Source`."""
 
-    Raises:
-        UserError: it needs scores, and the current model has none yet.
-    """
-    candidates = Candidates(rows=rows, classes=len(context.spec.labels))
-    labelled = human_labels(context.store).rows
-    if "probabilities" in chosen.needs:
-        scores = read_scores(context.store)
-        if scores is None:
+    def __init__(self, context: ToolContext, chosen: str) -> None:
+        self._context = context
+        self._chosen = chosen
+        self._asked = np.empty(0, dtype=np.int64)
+
+    def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        return self._context.vectors(rows)
+
+    def probabilities(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        model = self._model()
+        self._asked = np.union1d(self._asked, rows)
+        found = predictions_of(self._context, model).of(rows, self._context.call)
+        if model["temperature"] is None:
+            return found
+        return Temperature(float(model["temperature"]), int(model["gold"])).apply(found)
+
+    def samples(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        learner = current_learner(self._context, self._model())
+        inputs, progress = inputs_of(self._context, rows), self._context.bench.progress
+        return learner.sample_proba(inputs, DRAWS, seed=self._context.seed, progress=progress)
+
+    def texts(self, rows: NDArray[np.int64]) -> list[str]:
+        return self._context.pool.texts(rows)
+
+    def label_vectors(self) -> NDArray[np.float32]:
+        return self._context.bench.encoder.encode(self._context.label_texts)
+
+    def predicted(self) -> int:
+        """Rows that the model had to predict for this call."""
+        if not len(self._asked):
+            return 0
+        return predictions_of(self._context, self._model()).new(self._asked, self._context.call)
+
+    def _model(self) -> dict[str, Any]:
+        model = self._context.store.artefact("model")
+        if model is None:
             raise UserError(
-                f"strategy {chosen.name!r} needs a model's scores and there are none: call "
-                f"measure_uncertainty first, or use one of {_names(with_model=False)}"
+                f"strategy {self._chosen!r} needs a model's scores and there is no model: call "
+                f"train_model first, or use one of {_names(with_model=False)}"
             )
-        candidates = replace(
-            candidates,
-            probabilities=scores.of(rows),
-            labelled_probabilities=scores.of(labelled) if len(labelled) else None,
-        )
-    if "vectors" in chosen.needs:
-        candidates = replace(
-            candidates,
-            vectors=context.vectors(rows),
-            labelled_vectors=context.vectors(labelled) if len(labelled) else None,
-        )
-    return candidates
+        return model
+
+
+def _candidates(context: ToolContext, source: _Source, rows: NDArray[np.int64]) -> Candidates:
+    labelled = human_labels(context.store)
+    return Candidates(
+        rows=rows,
+        classes=len(context.spec.labels),
+        labelled_rows=labelled.rows,
+        labels=context.label_index(labelled.labels),
+        source=source,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from ..store.spec import LearnerName
 from .base import Outcome, Tool, ToolArgs, ToolContext
 from .calibration import Temperature, fit_temperature
 from .labels import LabelledRows, gold_labels, training_labels
+from .predictions import Predictions
 
 FOLDS = 5
 MIN_GOLD = 8
@@ -53,9 +54,7 @@ class TrainModel(Tool[TrainArgs]):
         if not len(labelled):
             raise UserError("there is no label to train on: request a review of a batch first")
         learner = fit(context, kind, labelled)
-        calibrator, origin = _calibrate(context, learner, kind, labelled, final=args.final)
-        folder = context.folder("models") / context.call
-        write_folder(folder, learner.save)
+        write_folder(context.folder("models") / context.call, learner.save)
         model = {
             "name": context.call,
             "folder": f"models/{context.call}",
@@ -64,6 +63,9 @@ class TrainModel(Tool[TrainArgs]):
             "rows": [int(row) for row in labelled.rows],
             "round": context.round,
             "final": args.final,
+        }
+        calibrator, origin = _calibrate(context, model, kind, labelled)
+        model |= {
             "temperature": None if calibrator is None else calibrator.temperature,
             "gold": 0 if calibrator is None else calibrator.n,
             "calibrated_on": origin,
@@ -110,25 +112,44 @@ def current_learner(context: ToolContext, model: dict[str, object]) -> Learner:
     """The fitted learner of a `model` artefact, from memory or from its folder."""
     folder: Path = context.store.folder / str(model["folder"])
     return context.bench.learner(
-        str(model["name"]), lambda: load_learner(folder, encoder=context.bench.encoder)
+        _key(model), lambda: load_learner(folder, encoder=context.bench.encoder)
     )
+
+
+def predictions_of(context: ToolContext, model: dict[str, object]) -> Predictions:
+    """What the model of a `model` artefact said of the pool so far; the rest is computed."""
+
+    def compute(rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        # The learner draws the bar: one around it would stand still for a whole chunk.
+        return current_learner(context, model).predict_proba(
+            inputs_of(context, rows), progress=context.bench.progress
+        )
+
+    def load() -> Predictions:
+        folder = context.store.folder / str(model["folder"])
+        return Predictions(folder, len(context.pool), len(context.spec.labels), compute)
+
+    return context.bench.predictions(_key(model), load)
+
+
+def _key(model: dict[str, object]) -> str:
+    """What no other model of a process has: a call that is tried again may train another one."""
+    return f"{model['name']}:{model['digest']}"
 
 
 def _calibrate(
     context: ToolContext,
-    learner: Learner,
+    model: dict[str, Any],
     kind: LearnerName,
     labelled: LabelledRows,
-    *,
-    final: bool,
 ) -> tuple[Temperature | None, str]:
     """Fit a temperature on gold items that the scoring model did not learn from."""
     gold = gold_labels(context.store)
     if len(gold) < MIN_GOLD:
         return None, f"not calibrated: {len(gold)} gold items, at least {MIN_GOLD} are needed"
     truth = context.label_index(gold.labels)
-    if not final:
-        probabilities = learner.predict_proba(inputs_of(context, gold.rows))
+    if not model["final"]:
+        probabilities = predictions_of(context, model).of(gold.rows, context.call)
         return fit_temperature(probabilities, truth), f"{len(gold)} gold items"
     previous = context.store.artefact("model")
     if kind == "bert" and previous and previous["temperature"] and previous["learner"] == kind:

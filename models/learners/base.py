@@ -23,6 +23,8 @@ from .states import HiddenStates
 
 CARD_NAME = "labelwright.json"
 CARD_VERSION = 1
+# What a row of float32 probabilities may lose in its sum.
+_SUM_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +54,23 @@ class Training:
 
     Args:
         inputs: n rows.
-        labels: (n,) each the index of a label.
+        labels: (n,) each the index of a label; or (n, C) float32 targets in [0, 1], soft labels:
+            for one label an item each row sums to 1, for several (`Learner.multi_label`) each
+            value is the probability that the item has that label.
         weights: (n,) how much each row counts, above 0; 1 is one sure example.
     """
 
     inputs: Inputs
-    labels: NDArray[np.int64]
+    labels: NDArray[np.int64] | NDArray[np.float32]
     weights: NDArray[np.float32]
+
+    def targets(self, classes: int) -> NDArray[np.float32]:
+        """The labels as targets (n, C); an index becomes a row with a single 1."""
+        if self.labels.ndim == 2:
+            return self.labels.astype(np.float32, copy=False)
+        rows = np.zeros((len(self.labels), classes), dtype=np.float32)
+        rows[np.arange(len(rows)), self.labels.astype(np.int64)] = 1.0
+        return rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +98,10 @@ class Learner(Protocol):
         """The name it is registered by."""
 
     @property
+    def multi_label(self) -> bool:
+        """Whether an item may have several labels, or none of them."""
+
+    @property
     def digest(self) -> str:
         """16 hex digits over the fitted weights; `UserError` before `fit`."""
 
@@ -99,10 +115,31 @@ class Learner(Protocol):
         """
 
     def predict_proba(self, inputs: Inputs, *, progress: Progress = SILENT) -> NDArray[np.float32]:
-        """Probabilities (n, C) of all C labels, also those never seen; rows sum to 1.
+        """Probabilities (n, C) of all C labels, also those never seen.
+
+        Rows sum to 1; with `multi_label` each value is in [0, 1] by itself.
 
         Raises:
             UserError: not fitted yet, or the vectors are of another encoder.
+        """
+
+    def embed(self, inputs: Inputs, *, progress: Progress = SILENT) -> NDArray[np.float32]:
+        """Vectors (n, d) of norm 1, as the fitted model sees the rows.
+
+        Raises:
+            UserError: not fitted yet, or the vectors are of another encoder.
+        """
+
+    def sample_proba(
+        self, inputs: Inputs, samples: int, *, seed: int, progress: Progress = SILENT
+    ) -> NDArray[np.float32]:
+        """Probabilities (samples, n, C) by models drawn from what the labels leave open.
+
+        The draw of models is the same for every row and every call with one seed, so that rows
+        may be asked for in parts.
+
+        Raises:
+            UserError: `samples` below 1, not fitted yet, or vectors of another encoder.
         """
 
     def save(self, folder: Path) -> None:
@@ -114,27 +151,60 @@ class Learner(Protocol):
         """
 
 
-def check_training(training: Training, classes: int, *, smallest: int = 1) -> None:
+def check_training(
+    training: Training, classes: int, *, smallest: int = 1, multi_label: bool = False
+) -> None:
     """Raise `UserError` if the rows are misaligned, out of range, or fewer than `smallest`."""
     rows = len(training.inputs)
     check_inputs(training.inputs)
-    for what, column in (("labels", training.labels), ("weights", training.weights)):
-        if column.shape != (rows,):
-            raise UserError(
-                f"{what} have shape {column.shape!r} for {rows!r} texts: give one for each text"
-            )
+    shape = (rows, classes) if training.labels.ndim == 2 else (rows,)
+    if training.labels.shape != shape:
+        raise UserError(
+            f"labels have shape {training.labels.shape!r} for {rows!r} texts and {classes!r} "
+            "labels: give one index, or one row of targets, for each text"
+        )
+    if training.weights.shape != (rows,):
+        raise UserError(
+            f"weights have shape {training.weights.shape!r} for {rows!r} texts: "
+            "give one for each text"
+        )
     if rows < smallest:
         raise UserError(
             f"there are {rows!r} labelled items: label at least {smallest!r} before training"
         )
-    if not np.issubdtype(training.labels.dtype, np.integer):
-        raise UserError(f"labels are {training.labels.dtype!r}: give the index of each label")
-    strange = training.labels[(training.labels < 0) | (training.labels >= classes)]
-    if strange.size:
-        raise UserError(f"label index {int(strange[0])!r} is not within 0 to {classes - 1!r}")
+    if training.labels.ndim == 2:
+        _check_targets(training.labels, multi_label=multi_label)
+    else:
+        _check_indices(training.labels, classes, multi_label=multi_label)
     wrong = training.weights[~(np.isfinite(training.weights) & (training.weights > 0))]
     if wrong.size:
         raise UserError(f"weight {float(wrong[0])!r} is not above 0: leave such rows out")
+
+
+def _check_indices(labels: NDArray[Any], classes: int, *, multi_label: bool) -> None:
+    if multi_label:
+        raise UserError(
+            f"labels have shape {labels.shape!r} for items with several labels each: "
+            f"give {classes!r} targets for each text"
+        )
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise UserError(f"labels are {labels.dtype!r}: give the index of each label")
+    strange = labels[(labels < 0) | (labels >= classes)]
+    if strange.size:
+        raise UserError(f"label index {int(strange[0])!r} is not within 0 to {classes - 1!r}")
+
+
+def _check_targets(targets: NDArray[Any], *, multi_label: bool) -> None:
+    strange = targets[~((targets >= 0) & (targets <= 1))]
+    if strange.size:
+        raise UserError(f"target {float(strange[0])!r} is not within 0 to 1: give probabilities")
+    sums = targets.sum(axis=1)
+    off = np.flatnonzero(np.abs(sums - 1) > _SUM_TOLERANCE)
+    if off.size and not multi_label:
+        raise UserError(
+            f"the targets of row {int(off[0])!r} sum to {float(sums[off[0]])!r}: make each row "
+            "sum to 1, or use a learner for several labels an item"
+        )
 
 
 def check_inputs(inputs: Inputs) -> None:

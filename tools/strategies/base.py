@@ -1,12 +1,14 @@
 """What a strategy sees, what it gives back, and the checks that all of them share.
 
 A strategy is a small frozen object with `name`, `needs` and `select`. It never sees a gold label.
-Before anything else it calls `prepare`, which checks the input and puts the candidates in the
-order of their pool rows: so no strategy depends on the order in which candidates arrive.
+Before anything else it calls `prepare`, which fetches what the strategy needs, checks it and puts
+the candidates in the order of their pool rows: so no strategy depends on the order in which
+candidates arrive, and a wrapper that narrows them first has only the rest predicted.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -15,10 +17,42 @@ from numpy.typing import NDArray
 
 from ...store.errors import UserError
 
-Need: TypeAlias = Literal["vectors", "probabilities"]
+Need: TypeAlias = Literal["vectors", "probabilities", "samples", "texts", "label_vectors"]
+_FIXES: dict[Need, str] = {
+    "vectors": "embed the pool",
+    "probabilities": "train a model and score the pool",
+    "samples": "train a model and draw samples of its predictions",
+    "texts": "give the texts of the candidates",
+    "label_vectors": "embed the label descriptions",
+}
 
 # Unit length within what float16 storage and a normalisation in float32 lose.
 _NORM_TOLERANCE = 1e-2
+_NO_ROWS = np.empty(0, dtype=np.int64)
+
+
+class Source(Protocol):
+    """Where `prepare` fetches what a strategy needs, for the rows that it really looks at."""
+
+    def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """L2-normalised vectors (n, d) of pool rows."""
+        ...
+
+    def probabilities(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The current model's probabilities (n, C) of pool rows, each predicted once."""
+        ...
+
+    def samples(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Probabilities (T, n, C) of pool rows by T draws of the current model."""
+        ...
+
+    def texts(self, rows: NDArray[np.int64]) -> Sequence[str]:
+        """The texts of pool rows."""
+        ...
+
+    def label_vectors(self) -> NDArray[np.float32]:
+        """Unit vectors (C, d) of the label descriptions."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +60,18 @@ class Candidates:
     """Everything a strategy may look at: n unlabelled items and what is labelled already.
 
     `rows` are pool rows, shape (n,), distinct. `vectors` are L2-normalised, (n, d);
-    `probabilities` are the learner's, (n, C); `labelled_vectors` are L2-normalised, (m, d), and
-    `labelled_probabilities`, (m, C), are the learner's for the same items in the same order.
-    `classes` is the number of labels of the task. Whatever is not known is `None`.
+    `probabilities` are the learner's, (n, C); `samples` are probabilities by T draws of the
+    model or T members of a committee, (T, n, C); `texts` are n texts; `costs` are what one label
+    of each item costs, (n,), above 0, in any unit.
+
+    `labelled_rows` and `labels` are pool rows and label indices of the m labelled items, (m,);
+    `labelled_vectors` are L2-normalised, (m, d), and `labelled_probabilities`, (m, C), are the
+    learner's, both in the same order. `label_vectors` are unit vectors of the C label
+    descriptions, (C, d). `classes` is the number of labels of the task; with `multi_label` an
+    item may have several and rows of probabilities do not sum to 1. `gains` has, for each
+    strategy used so far, what its batches gained, oldest first.
+
+    Whatever is not known is `None`; what is needed and `None` is fetched from `source`, if any.
     """
 
     rows: NDArray[np.int64]
@@ -37,10 +80,54 @@ class Candidates:
     labelled_vectors: NDArray[np.float32] | None = None
     labelled_probabilities: NDArray[np.float32] | None = None
     classes: int | None = None
+    samples: NDArray[np.float32] | None = None
+    texts: Sequence[str] | None = None
+    costs: NDArray[np.float32] | None = None
+    labelled_rows: NDArray[np.int64] | None = None
+    labels: NDArray[np.int64] | None = None
+    label_vectors: NDArray[np.float32] | None = None
+    multi_label: bool = False
+    gains: Mapping[str, Sequence[float]] | None = None
+    source: Source | None = None
 
     def __len__(self) -> int:
         """The number of candidates."""
         return len(self.rows)
+
+    def at(self, positions: NDArray[np.int64]) -> Candidates:
+        """The candidates at these positions, in this order; nothing is fetched for it."""
+        texts, samples = self.texts, self.samples
+        return replace(
+            self,
+            rows=self.rows[positions],
+            vectors=_at(self.vectors, positions),
+            probabilities=_at(self.probabilities, positions),
+            samples=None if samples is None else samples[:, positions],
+            texts=None if texts is None else [texts[place] for place in positions],
+            costs=_at(self.costs, positions),
+        )
+
+    def fetched(self, needs: frozenset[Need]) -> Candidates:
+        """With everything in `needs` that is absent and can be fetched from `source`."""
+        source, found = self.source, self
+        if source is None:
+            return found
+        known = self.labelled_rows if self.labelled_rows is not None else _NO_ROWS
+        if "probabilities" in needs and found.probabilities is None:
+            found = replace(found, probabilities=source.probabilities(self.rows))
+        if "probabilities" in needs and found.labelled_probabilities is None and len(known):
+            found = replace(found, labelled_probabilities=source.probabilities(known))
+        if "samples" in needs and found.samples is None:
+            found = replace(found, samples=source.samples(self.rows))
+        if "vectors" in needs and found.vectors is None:
+            found = replace(found, vectors=source.vectors(self.rows))
+        if "vectors" in needs and found.labelled_vectors is None and len(known):
+            found = replace(found, labelled_vectors=source.vectors(known))
+        if "texts" in needs and found.texts is None:
+            found = replace(found, texts=source.texts(self.rows))
+        if "label_vectors" in needs and found.label_vectors is None:
+            found = replace(found, label_vectors=source.label_vectors())
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +171,7 @@ class Strategy(Protocol):
 
 
 def prepare(candidates: Candidates, k: int, strategy: Strategy) -> Candidates:
-    """Check the input of a strategy and put the candidates in the order of their rows.
+    """Fetch what a strategy needs, check it, and put the candidates in the order of their rows.
 
     Args:
         candidates: as given to `Strategy.select`.
@@ -98,16 +185,39 @@ def prepare(candidates: Candidates, k: int, strategy: Strategy) -> Candidates:
         UserError: k below 1, a missing need, repeated rows, arrays of other lengths or widths,
             or vectors (of those needed) that are not of unit length.
     """
-    if k < 1:
-        raise UserError(f"{strategy.name} was asked for k={k!r} items: ask for at least 1")
+    found = in_order(candidates, k, strategy.name).fetched(strategy.needs)
     for need in sorted(strategy.needs):
-        if getattr(candidates, need) is None:
-            fix = "embed the pool" if need == "vectors" else "train a model and score the pool"
-            raise UserError(f"strategy {strategy.name!r} needs {need!r}, which are absent: {fix}")
-    _check_shapes(candidates)
+        if getattr(found, need) is None:
+            raise UserError(
+                f"strategy {strategy.name!r} needs {need!r}, which are absent: {_FIXES[need]}"
+            )
+    _check_shapes(found)
     if "vectors" in strategy.needs:
-        _check_unit(candidates.vectors, "vectors")
-        _check_unit(candidates.labelled_vectors, "labelled_vectors")
+        _check_unit(found.vectors, "vectors")
+        _check_unit(found.labelled_vectors, "labelled_vectors")
+    if "label_vectors" in strategy.needs:
+        _check_unit(found.label_vectors, "label_vectors")
+    return found
+
+
+def in_order(candidates: Candidates, k: int, name: str) -> Candidates:
+    """The candidates in the order of their rows, with nothing fetched: to narrow them first.
+
+    Args:
+        candidates: as given to `Strategy.select`.
+        k: how many are wanted.
+        name: that of the strategy, for the message.
+
+    Returns:
+        Candidates with rows ascending; the same arrays where they were in order already.
+
+    Raises:
+        UserError: k below 1, repeated rows, or arrays of other lengths or widths.
+    """
+    if k < 1:
+        raise UserError(f"{name} was asked for k={k!r} items: ask for at least 1")
+    _check_rows(candidates.rows)
+    _check_shapes(candidates)
     return _in_order(candidates)
 
 
@@ -198,27 +308,54 @@ def spread(values: NDArray[np.float32]) -> str:
     return f"{float(values.min()):.3g} to {float(values.max()):.3g}"
 
 
-def _check_shapes(candidates: Candidates) -> None:
-    rows = candidates.rows
+def _check_rows(rows: NDArray[np.int64]) -> None:
     # Rows nearly always come in order, and then no two are the same.
     rising = rows.ndim == 1 and bool((rows[1:] > rows[:-1]).all())
     if rows.ndim != 1 or (not rising and len(np.unique(rows)) != len(rows)):
         raise UserError(
             f"candidate rows of shape {rows.shape!r} are not distinct: give each pool row once"
         )
+
+
+def _check_shapes(candidates: Candidates) -> None:
+    rows = candidates.rows
     for name in ("vectors", "probabilities"):
         array = getattr(candidates, name)
         if array is not None and (array.ndim != 2 or len(array) != len(rows)):
             raise UserError(
                 f"{name} have shape {array.shape!r} for {len(rows)} candidates: give one row each"
             )
+    _check_others(candidates)
     vectors, labelled = candidates.vectors, candidates.labelled_vectors
     if labelled is not None and vectors is not None and labelled.shape[1:] != vectors.shape[1:]:
         raise UserError(
             f"labelled vectors have shape {labelled.shape!r} and candidate vectors "
             f"{vectors.shape!r}: encode both with the same encoder"
         )
+    labels = candidates.label_vectors
+    if labels is not None and vectors is not None and labels.shape[1:] != vectors.shape[1:]:
+        raise UserError(
+            f"label vectors have shape {labels.shape!r} and candidate vectors {vectors.shape!r}: "
+            "encode both with the same encoder"
+        )
     _check_labelled(candidates)
+
+
+def _check_others(candidates: Candidates) -> None:
+    n, samples, costs = len(candidates.rows), candidates.samples, candidates.costs
+    if samples is not None and (samples.ndim != 3 or samples.shape[1] != n):
+        raise UserError(
+            f"samples have shape {samples.shape!r} for {n} candidates: give (draws, {n}, labels)"
+        )
+    if candidates.texts is not None and len(candidates.texts) != n:
+        raise UserError(f"there are {len(candidates.texts)} texts for {n} candidates: give {n}")
+    if costs is not None and (costs.shape != (n,) or not (np.isfinite(costs) & (costs > 0)).all()):
+        raise UserError(
+            f"costs of shape {costs.shape!r} do not give {n} candidates a price above 0 each"
+        )
+    known, labels = candidates.labelled_rows, candidates.labels
+    if labels is not None and (known is None or labels.shape != known.shape):
+        raise UserError(f"{len(labels)} labels need as many labelled_rows: give both in one order")
 
 
 def _check_labelled(candidates: Candidates) -> None:
@@ -256,11 +393,11 @@ def _in_order(candidates: Candidates) -> Candidates:
     # A copy of a large pool's vectors is only worth it when the order is wrong.
     if (rows[1:] > rows[:-1]).all():
         return replace(candidates, rows=rows)
-    order = np.argsort(rows, kind="stable")
-    vectors, probabilities = candidates.vectors, candidates.probabilities
-    return replace(
-        candidates,
-        rows=rows[order],
-        vectors=None if vectors is None else vectors[order],
-        probabilities=None if probabilities is None else probabilities[order],
-    )
+    ordered = replace(candidates, rows=rows)
+    return ordered.at(np.argsort(rows, kind="stable").astype(np.int64))
+
+
+def _at(
+    values: NDArray[np.float32] | None, positions: NDArray[np.int64]
+) -> NDArray[np.float32] | None:
+    return None if values is None else values[positions]
