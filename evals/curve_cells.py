@@ -8,15 +8,16 @@ first batch with `first` and all others with `then`.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..models.learners import Inputs, Learner, Training
+from ..models.learners import Learner, Training
 from ..store.errors import UserError
+from ..tools.select_samples import DRAWS
 from ..tools.strategies import Candidates, Strategy, strategy
-from .curve_data import Part, Split
+from .curve_data import Split
 
 WHOLE_POOL = "all"
 """The strategy of the reference: train once, on every item of the pool."""
@@ -89,7 +90,7 @@ def strategies_of(name: str) -> tuple[Strategy, Strategy]:
     if not plus:
         first, then = "random", name
     cold = strategy(first)
-    if "probabilities" in cold.needs:
+    if cold.needs & {"probabilities", "samples"}:
         raise UserError(
             f"strategy {name!r} starts with {first!r}, which needs a model before there is a "
             "label: start with random, k_center, cluster or typiclust"
@@ -112,29 +113,26 @@ def draw_curve(given: Split, learner: Learner, name: str, plan: Plan, seed: int)
     """
     if name == WHOLE_POOL:
         every = np.arange(len(given.pool), dtype=np.int64)
-        return [_measure(given, learner, every, seed, select=0.0, score=False)[0]]
+        return [_Round(given, learner, every, seed).measure(select=0.0)]
     cold, warm = strategies_of(name)
     if len(given.pool) < plan.budget:
         raise UserError(
             f"the pool has {len(given.pool)!r} items and the budget is {plan.budget!r}: "
             "give a smaller budget"
         )
-    labelled = np.empty(0, dtype=np.int64)
-    probabilities: NDArray[np.float32] | None = None
-    points = []
-    for number, labels in enumerate(plan.labels()):
+    now = _Round(given, learner, np.empty(0, dtype=np.int64), seed)
+    points: list[Point] = []
+    for number in range(len(plan.labels())):
         chosen = cold if number == 0 else warm
-        started = time.perf_counter()
-        candidates = _candidates(given, labelled, probabilities, chosen)
         draw = int(np.random.SeedSequence([seed, 2, number]).generate_state(1)[0])
+        candidates = now.candidates(draw)
+        started = time.perf_counter()
         batch = chosen.select(candidates, plan.step, seed=draw).rows
-        seconds = time.perf_counter() - started
-        labelled = np.concatenate([labelled, batch])
-        wanted = "probabilities" in warm.needs and labels < plan.budget
-        point, probabilities = _measure(
-            given, learner, labelled, seed, select=seconds, score=wanted
-        )
-        points.append(point)
+        seconds = time.perf_counter() - started - now.scoring
+        if points:
+            points[-1] = replace(points[-1], score=round(now.scoring, 4))
+        now = _Round(given, learner, np.concatenate([now.labelled, batch]), seed)
+        points.append(now.measure(select=seconds))
     return points
 
 
@@ -154,55 +152,81 @@ def macro_f1(gold: NDArray[np.int64], answered: NDArray[np.int64]) -> float:
     return float(np.mean(2.0 * hits[seen > 0] / seen[seen > 0]))
 
 
-def _measure(
-    given: Split,
-    learner: Learner,
-    labelled: NDArray[np.int64],
-    seed: int,
-    *,
-    select: float,
-    score: bool,
-) -> tuple[Point, NDArray[np.float32] | None]:
-    pool = given.pool
-    started = time.perf_counter()
-    mine = Inputs([pool.texts[row] for row in labelled], pool.vectors[labelled])
-    weights = np.ones(len(labelled), dtype=np.float32)
-    learner.fit(Training(mine, pool.labels[labelled], weights), seed=seed)
-    fitted = time.perf_counter()
-    probabilities = learner.predict_proba(_inputs(pool)) if score else None
-    scored = time.perf_counter()
-    answered = learner.predict_proba(_inputs(given.test)).argmax(axis=1)
-    point = Point(
-        labels=len(labelled),
-        # As many digits as are kept on disk, so that a continued start reports the same.
-        accuracy=round(accuracy(given.test.labels, answered), 5),
-        macro_f1=round(macro_f1(given.test.labels, answered), 5),
-        fit=round(fitted - started, 4),
-        score=round(scored - fitted, 4),
-        select=round(select, 4),
-    )
-    return point, probabilities
+class _Round:
+    """What is labelled in one round, and the source of what a strategy then looks at."""
 
+    def __init__(
+        self, given: Split, learner: Learner, labelled: NDArray[np.int64], seed: int
+    ) -> None:
+        self._given = given
+        self._learner = learner
+        self._seed = seed
+        self._draw = 0
+        self._known = np.zeros(len(given.pool), dtype=bool)
+        self._probabilities = np.zeros((len(given.pool), len(given.names)), dtype=np.float32)
+        self.labelled = labelled
+        self.scoring = 0.0
+        """Seconds of the model's work for the strategy: predictions, and draws of them."""
 
-def _inputs(part: Part) -> Inputs:
-    return Inputs(part.texts, part.vectors)
+    def measure(self, *, select: float) -> Point:
+        """Train on what is labelled, and test."""
+        pool, test = self._given.pool, self._given.test
+        started = time.perf_counter()
+        weights = np.ones(len(self.labelled), dtype=np.float32)
+        training = Training(pool.inputs(self.labelled), pool.labels[self.labelled], weights)
+        self._learner.fit(training, seed=self._seed)
+        fitted = time.perf_counter()
+        every = np.arange(len(test), dtype=np.int64)
+        answered = self._learner.predict_proba(test.inputs(every)).argmax(axis=1)
+        return Point(
+            labels=len(self.labelled),
+            # As many digits as are kept on disk, so that a continued start reports the same.
+            accuracy=round(accuracy(test.labels, answered), 5),
+            macro_f1=round(macro_f1(test.labels, answered), 5),
+            fit=round(fitted - started, 4),
+            score=0.0,
+            select=round(select, 4),
+        )
 
+    def candidates(self, draw: int) -> Candidates:
+        """All that is not labelled; what a strategy needs of it is fetched when it asks."""
+        self._draw = draw
+        every = np.arange(len(self._given.pool), dtype=np.int64)
+        return Candidates(
+            rows=np.setdiff1d(every, self.labelled),
+            labelled_rows=self.labelled,
+            labels=self._given.pool.labels[self.labelled],
+            classes=len(self._given.names),
+            source=self,
+        )
 
-def _candidates(
-    given: Split,
-    labelled: NDArray[np.int64],
-    probabilities: NDArray[np.float32] | None,
-    chosen: Strategy,
-) -> Candidates:
-    rows = np.setdiff1d(np.arange(len(given.pool), dtype=np.int64), labelled)
-    known = len(labelled) > 0
-    p = probabilities if "probabilities" in chosen.needs else None
-    v = given.pool.vectors if "vectors" in chosen.needs else None
-    return Candidates(
-        rows=rows,
-        vectors=None if v is None else v[rows],
-        probabilities=None if p is None else p[rows],
-        labelled_vectors=v[labelled] if v is not None and known else None,
-        labelled_probabilities=p[labelled] if p is not None and known else None,
-        classes=len(given.names),
-    )
+    def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """See `Source.vectors`."""
+        return self._given.pool.vectors[rows]
+
+    def probabilities(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """See `Source.probabilities`."""
+        started = time.perf_counter()
+        missing = rows[~self._known[rows]]
+        if len(missing):
+            found = self._learner.predict_proba(self._given.pool.inputs(missing))
+            self._probabilities[missing] = found
+            self._known[missing] = True
+        self.scoring += time.perf_counter() - started
+        return self._probabilities[rows]
+
+    def samples(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """See `Source.samples`."""
+        started = time.perf_counter()
+        inputs = self._given.pool.inputs(rows)
+        found = self._learner.sample_proba(inputs, DRAWS, seed=self._draw)
+        self.scoring += time.perf_counter() - started
+        return found
+
+    def texts(self, rows: NDArray[np.int64]) -> list[str]:
+        """See `Source.texts`."""
+        return [self._given.pool.texts[row] for row in rows]
+
+    def label_vectors(self) -> NDArray[np.float32]:
+        """See `Source.label_vectors`."""
+        return self._given.label_vectors

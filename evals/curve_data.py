@@ -15,12 +15,16 @@ from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from ..models.compute import SILENT
 from ..models.encoders import Encoder
+from ..models.learners import Inputs
 from ..models.progress import Progress
 from ..store.errors import OperatorError, UserError
+from ..store.pool import GROUPS, Pool
+from ..tools.hidden import PoolHidden
 
 _TEST_SHARE = 0.2
 _SPLIT_SEED = 0
@@ -62,11 +66,22 @@ class Texts:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """n rows of a data set: texts, their unit vectors (n, d) and gold labels (n,)."""
+    """n rows of a data set: texts, their unit vectors (n, d) and gold labels (n,).
+
+    The first of them is row `first` of the data set; `hidden` keeps what a transformer's frozen
+    layers make of the data set's rows, for the learners that have such layers.
+    """
 
     texts: tuple[str, ...]
     vectors: NDArray[np.float32]
     labels: NDArray[np.int64]
+    first: int = 0
+    hidden: PoolHidden | None = None
+
+    def inputs(self, rows: NDArray[np.int64]) -> Inputs:
+        """Some of the rows as a learner takes them."""
+        kept = None if self.hidden is None else self.hidden.of(self.first + rows)
+        return Inputs([self.texts[row] for row in rows], self.vectors[rows], kept)
 
     def __len__(self) -> int:
         """The number of rows."""
@@ -75,11 +90,15 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """What one curve is drawn on: the pool that labels are bought from, and the test set."""
+    """What one curve is drawn on: the pool that labels are bought from, and the test set.
+
+    `label_vectors` (C, d) are unit vectors of the label names.
+    """
 
     pool: Part
     test: Part
     names: tuple[str, ...]
+    label_vectors: NDArray[np.float32]
 
 
 class KnownVectors:
@@ -146,17 +165,36 @@ def load_texts(name: str, folder: Path, *, pool: int, test: int) -> Texts:
     )
 
 
-def split(found: Texts, vectors: NDArray[np.float32]) -> Split:
+def split(found: Texts, vectors: NDArray[np.float32], hidden: PoolHidden | None = None) -> Split:
     """The pool and the test set of a data set.
 
     Args:
-        found: the data set.
-        vectors: (n or more, d) of its texts.
+        found: the data set of n texts and C labels.
+        vectors: (n + C, d) of its texts and label names, as `embed` keeps them.
+        hidden: see `Part`.
     """
     end = len(found.texts)
     return Split(
-        _part(found, vectors, 0, found.pool), _part(found, vectors, found.pool, end), found.names
+        _part(found, vectors, 0, found.pool, hidden),
+        _part(found, vectors, found.pool, end, hidden),
+        found.names,
+        np.asarray(vectors[end : end + len(found.names)]),
     )
+
+
+def hidden_of(found: Texts, folder: Path) -> PoolHidden:
+    """Where the frozen layers' states of a data set are kept, made where it is absent.
+
+    Raises:
+        OperatorError: the folder cannot be written.
+    """
+    key = hashlib.sha256("\0".join(found.texts).encode("utf-8", "replace")).hexdigest()[:16]
+    place = folder / f"{found.name}-{key}"
+    if not (place / "pool" / GROUPS).exists():
+        ids = pa.array([str(row) for row in range(len(found.texts))])
+        Pool.write(place, ids, pa.array(found.texts, pa.large_string()), None)
+        Pool(place).write_groups(np.arange(len(found.texts), dtype=np.int64))
+    return PoolHidden(place, Pool(place), SILENT)
 
 
 def embed(found: Texts, encoder: Encoder, folder: Path, *, progress: Progress = SILENT) -> Path:
@@ -201,12 +239,15 @@ def embedded_texts(found: Texts) -> list[str]:
     return [*found.texts, *(plain_words(name) for name in found.names)]
 
 
-def _part(found: Texts, vectors: NDArray[np.float32], start: int, stop: int) -> Part:
-    return Part(found.texts[start:stop], np.asarray(vectors[start:stop]), found.labels[start:stop])
+def _part(
+    found: Texts, vectors: NDArray[np.float32], start: int, stop: int, hidden: PoolHidden | None
+) -> Part:
+    part = slice(start, stop)
+    mine = np.asarray(vectors[part])
+    return Part(found.texts[part], mine, found.labels[part], start, hidden)
 
 
 def _read(place: Path) -> list[tuple[str, str]]:
-    import pyarrow as pa
     from pyarrow import csv
 
     try:

@@ -30,7 +30,15 @@ from ..models.learners import LEARNERS, make_learner
 from ..models.progress import Progress
 from ..store.errors import LabelwrightError, OperatorError, UserError
 from .curve_cells import WHOLE_POOL, Cell, Plan, Point, draw_curve, strategies_of
-from .curve_data import SOURCES, KnownVectors, embed, embedded_texts, load_texts, split
+from .curve_data import (
+    SOURCES,
+    KnownVectors,
+    embed,
+    embedded_texts,
+    hidden_of,
+    load_texts,
+    split,
+)
 from .curve_plots import plot_curves
 from .curve_report import report
 from .curve_table import CurveFile, Curves
@@ -60,6 +68,7 @@ class Job:
     plan: Plan
     data: Path
     vectors: Path
+    hidden: Path
     encoder: str
     digest: str
 
@@ -68,12 +77,14 @@ def draw(job: Job) -> list[Point]:
     """Draw the curve of a job, from files only."""
     found = load_texts(job.cell.data, job.data, pool=job.plan.pool, test=job.plan.test)
     vectors = np.load(job.vectors)
-    given = split(found, vectors)
     encoder: Encoder
+    hidden = None
     if job.cell.learner in _VECTORS_SUFFICE:
         encoder = KnownVectors(job.encoder, job.digest, embedded_texts(found), vectors)
     else:
         encoder = load_encoder(job.encoder)
+        hidden = hidden_of(found, job.hidden)
+    given = split(found, vectors, hidden)
     names = list(found.names)
     learner = make_learner(job.cell.learner, label_names=names, label_texts=names, encoder=encoder)
     return draw_curve(given, learner, job.cell.strategy, job.plan, job.cell.seed)
@@ -128,8 +139,11 @@ def draw_curves(
     with _processes(jobs) as pool:
         for name, found in texts.items():
             place = embed(found, encoder, out / "vectors", progress=progress)
+            kept = out / "hidden"
+            if any(learner not in _VECTORS_SUFFICE for learner in learners):
+                hidden_of(found, kept)
             missing = [
-                Job(cell, plan, data, place, encoder.name, encoder.digest)
+                Job(cell, plan, data, place, kept, encoder.name, encoder.digest)
                 for cell in _cells(name, learners, strategies, seeds)
                 if cell not in curves
             ]
