@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..models.pairs import readable
 from ..store.database import Store
 from ..store.pool import Pool
 from ..store.records import HUMAN_KINDS, Annotation, ReviewRequest
@@ -88,7 +89,7 @@ def item_life(store: Store, pool: Pool, item_id: str) -> ItemLife:
     return ItemLife(
         item=item_id,
         row=row,
-        text=pool.text(row),
+        text=readable(pool.text(row)),
         copy_of=pool.id(first) if first != row else "",
         copies=copies,
         stages=tuple(sorted(stages, key=lambda stage: stage.round)),

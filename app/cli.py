@@ -37,6 +37,12 @@ DATA_OPTIONS = _shared(
     click.option(
         "--text-column", "text_columns", multiple=True, help="May be given several times."
     ),
+    click.option(
+        "--second-column",
+        "second_columns",
+        multiple=True,
+        help="Items are pairs: the column of the second text. May be given several times.",
+    ),
     click.option("--id-column", help="Column with stable ids; else the row number."),
     click.option("--labels", help='"a,b,c", or "a: what it means; b: …".'),
     click.option("--labels-from-gold", is_flag=True, help="Take the set of names, nothing else."),
@@ -57,8 +63,9 @@ DATA_OPTIONS = _shared(
     ),
     click.option(
         "--learner",
-        type=click.Choice(["linear", "svm", "bert"]),
-        help="linear: on sentence embeddings; svm: on words; bert: fine-tuned. "
+        type=click.Choice(["linear", "svm", "bert", "setfit"]),
+        help="linear: on sentence embeddings; svm: on words; bert: fine-tuned; "
+        "setfit: fine-tuned sentence embeddings. "
         "Default: bert; linear above 20,000 items or below 3 training labels a class.",
     ),
     click.option("--encoder", default="all-MiniLM-L6-v2", show_default=True),

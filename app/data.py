@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ..models.pairs import SEPARATOR
 from ..store.errors import UserError
 from .data_errors import listed, nearest, no_such_column, rows_text, shown
 from .data_formats import open_sheet
@@ -49,6 +50,7 @@ def load(
     data: str,
     *,
     text_columns: Sequence[str] = (),
+    second_columns: Sequence[str] = (),
     id_column: str | None = None,
     gold_column: str | None = None,
     encoding: str = "utf-8",
@@ -61,6 +63,7 @@ def load(
             folder written by `datasets.save_to_disk`; or `owner/name[:split]` on the hub.
         text_columns: joined with a newline, blank parts left out. Empty: the column `text`, else
             the only column that can hold text and is neither id nor gold.
+        second_columns: of the second text, where items are pairs (`models.pairs`); joined likewise.
         id_column: None: the column `id` where there is one, else the 1-based data row number.
         gold_column: read only when named; never taken as text.
         encoding: of text files.
@@ -77,16 +80,26 @@ def load(
     for name, option in ((id_column, "--id-column"), (gold_column, "--gold-column")):
         if name is not None and name not in sheet.columns:
             no_such_column(sheet.place, name, sheet.columns, option)
-    if id_column is None and "id" in sheet.columns and "id" not in (gold_column, *text_columns):
+    if (
+        id_column is None
+        and "id" in sheet.columns
+        and "id"
+        not in (
+            gold_column,
+            *text_columns,
+            *second_columns,
+        )
+    ):
         id_column = "id"
     chosen = _text_columns(sheet, text_columns, id_column, gold_column)
+    second = _second_columns(sheet, second_columns, text_columns, gold_column)
     others = [name for name in (id_column, gold_column) if name is not None]
-    table = sheet.read(list(dict.fromkeys([*chosen, *others])), chosen)
+    table = sheet.read(list(dict.fromkeys([*chosen, *second, *others])), [*chosen, *second])
     if table.num_rows == 0:
         raise UserError(f"{sheet.place} has columns but no rows: it needs rows of texts")
 
     notes: list[str] = []
-    texts, rows = _texts(table, chosen, sheet.place, notes)
+    texts, rows = _texts(table, chosen, second, sheet.place, notes)
     ids = _ids(table, id_column, rows, sheet.place)
     gold = None
     if gold_column is not None:
@@ -133,6 +146,25 @@ def _text_columns(
     return list(wanted)
 
 
+def _second_columns(
+    sheet: Sheet, wanted: Sequence[str], first: Sequence[str], gold_column: str | None
+) -> list[str]:
+    if wanted and not first:
+        raise UserError(
+            f"--second-column {wanted[0]!r} needs the column of the first text too: "
+            "give --text-column"
+        )
+    for name in wanted:
+        if name not in sheet.columns:
+            no_such_column(sheet.place, name, sheet.columns, "--second-column")
+        if name == gold_column or name in first:
+            raise UserError(
+                f"{sheet.place}: {name!r} is given as second text and as something else: "
+                "choose another with --second-column"
+            )
+    return list(dict.fromkeys(wanted))
+
+
 def _default_text_column(sheet: Sheet, id_column: str | None, gold_column: str | None) -> str:
     free = [name for name in sheet.columns if name not in (id_column, gold_column)]
     if "text" in free:
@@ -147,9 +179,42 @@ def _default_text_column(sheet: Sheet, id_column: str | None, gold_column: str |
 
 
 def _texts(
-    table: pa.Table, columns: Sequence[str], place: str, notes: list[str]
+    table: pa.Table,
+    columns: Sequence[str],
+    second: Sequence[str],
+    place: str,
+    notes: list[str],
 ) -> tuple[pa.LargeStringArray, NDArray[np.int64]]:
-    """The texts that are not blank, and the 1-based data row of each."""
+    """The texts that are not blank, and the 1-based data row of each; pairs joined as one."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    texts, blank = _joined(table, columns, place)
+    rows = np.arange(1, len(texts) + 1)
+    texts = _without_marks(texts, rows, notes)
+    if second:
+        others, none = _joined(table, second, place)
+        others = _without_marks(others, rows, notes)
+        kind = pa.large_string()
+        halves = [pc.fill_null(half, pa.scalar("", kind)) for half in (texts, others)]
+        texts = pc.binary_join_element_wise(*halves, pa.scalar(SEPARATOR, kind))
+        blank = pc.and_(blank, none)
+    empty = blank.to_numpy(zero_copy_only=False)
+    if empty.any():
+        gone = rows[empty]
+        notes.append(
+            f"{len(gone):,} of {len(rows):,} rows have no text and were left out "
+            f"({rows_text(gone[:6].tolist())})."
+        )
+        texts, rows = texts.filter(pc.invert(blank)), rows[~empty]
+    _note_long(texts, rows, notes)
+    return texts, rows
+
+
+def _joined(
+    table: pa.Table, columns: Sequence[str], place: str
+) -> tuple[pa.LargeStringArray, pa.BooleanArray]:
+    """The cells of some columns in one text, and where that is blank."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -168,35 +233,29 @@ def _texts(
         newline = pa.scalar("\n", pa.large_string())
         texts = pc.binary_join_element_wise(*parts, newline, null_handling="skip")
         blank = pc.equal(pc.binary_length(texts), 0)
-    rows = np.arange(1, len(texts) + 1)
-    empty = blank.to_numpy(zero_copy_only=False)
-    if empty.any():
-        gone = rows[empty]
-        notes.append(
-            f"{len(gone):,} of {len(rows):,} rows have no text and were left out "
-            f"({rows_text(gone[:6].tolist())})."
-        )
-        texts, rows = texts.filter(pc.invert(blank)), rows[~empty]
-    texts = _without_nul(texts, rows, notes)
-    _note_long(texts, rows, notes)
-    return texts, rows
+    return texts, blank
 
 
-def _without_nul(
+def _without_marks(
     texts: pa.LargeStringArray, rows: NDArray[np.int64], notes: list[str]
 ) -> pa.LargeStringArray:
-    """NUL ends a string for SQLite's tools, terminals and spreadsheets, so it becomes U+FFFD."""
+    """Replace what would be taken for something else by U+FFFD.
+
+    NUL ends a string for SQLite's tools, terminals and spreadsheets; the record separator stands
+    between the two texts of a pair.
+    """
     import pyarrow.compute as pc
 
-    found = pc.match_substring(texts, "\0").to_numpy(zero_copy_only=False)
-    if not found.any():
-        return texts
-    where = rows[found]
-    notes.append(
-        f"{len(where):,} texts hold NUL bytes, replaced by U+FFFD "
-        f"({rows_text(where[:6].tolist())})."
-    )
-    return pc.replace_substring(texts, "\0", "\ufffd")
+    for mark, name in (("\0", "NUL bytes"), (SEPARATOR, "record separators (U+001E)")):
+        found = pc.fill_null(pc.match_substring(texts, mark), False)
+        where = rows[found.to_numpy(zero_copy_only=False)]
+        if len(where):
+            notes.append(
+                f"{len(where):,} texts hold {name}, replaced by U+FFFD "
+                f"({rows_text(where[:6].tolist())})."
+            )
+            texts = pc.replace_substring(texts, mark, "\ufffd")
+    return texts
 
 
 def _note_long(texts: pa.LargeStringArray, rows: NDArray[np.int64], notes: list[str]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from ..models.pairs import record_text
 from ..store.errors import UserError
 from .data_errors import first_bad_utf8, one_line, refuse_broken_utf8, shown
 from .data_sheet import Sheet
@@ -166,7 +167,15 @@ def _cell(value: Any, is_text: bool, where: str, name: str) -> str | None:
     if isinstance(value, str):
         # Half of a surrogate pair is legal in JSON and has no UTF-8 form.
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if is_text and isinstance(value, dict):
+        return _record(value, where, name)
     if is_text or isinstance(value, dict | list):
         wanted = "text in double quotes" if is_text else "one string or number"
         raise UserError(f"{where}: {name!r} is {shown(value, 40)}: it must be {wanted}")
     return json.dumps(value)
+
+
+def _record(value: dict[str, Any], where: str, name: str) -> str:
+    """A record as a text, field by field."""
+    fields = {field: _cell(cell, False, where, f"{name}.{field}") for field, cell in value.items()}
+    return record_text({field: cell for field, cell in fields.items() if cell is not None})

@@ -29,6 +29,7 @@ class Options:
     goal: str
     data: str
     text_columns: tuple[str, ...] = ()
+    second_columns: tuple[str, ...] = ()
     id_column: str | None = None
     gold_column: str | None = None
     encoding: str = "utf-8"

@@ -29,6 +29,7 @@ def make_plan(**options: Any) -> dict[str, Any]:
     loaded = load(
         given.data,
         text_columns=given.text_columns,
+        second_columns=given.second_columns,
         id_column=given.id_column,
         gold_column=given.gold_column,
         encoding=given.encoding,

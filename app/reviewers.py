@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..graphs.state import ApprovalAnswer
+from ..models.pairs import readable
 from ..models.progress import Progress
 from ..store.database import Store
 from ..store.errors import UserError
@@ -43,7 +44,7 @@ class Desk:
 
     def text(self, question: Question) -> str:
         """The text of a question's item."""
-        return self.pool.text(question.row)
+        return readable(self.pool.text(question.row))
 
     def open_questions(self) -> list[Question]:
         """Questions without a standing answer, in their order."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..models.encoders import Encoder, load_encoder
+from ..models.pairs import PairEncoder
 from ..models.progress import NoProgress, Progress
 from ..store.errors import UserError
 from ..store.events import RunEvent
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from ..graphs.main import Graph
 
 MIN_ITEMS = 10
-OWN_SETTINGS = ("data", "text_columns", "learner")
+OWN_SETTINGS = ("data", "text_columns", "second_columns", "learner")
 """Settings that follow from the data as well as from the options."""
 OnEvent = Callable[[str, dict[str, Any]], None]
 
@@ -67,6 +68,7 @@ def create_project(options: Options) -> Project:
     loaded = load(
         options.data,
         text_columns=options.text_columns,
+        second_columns=options.second_columns,
         id_column=options.id_column,
         gold_column=options.gold_column,
         encoding=options.encoding,
@@ -82,6 +84,7 @@ def create_project(options: Options) -> Project:
     settings = Settings(
         data=options.data,
         text_columns=list(loaded.text_columns),
+        second_columns=list(options.second_columns),
         learner=learner_for(options, len(loaded.ids), len(labels)),
         **{name: getattr(options, name) for name in names},
     )
@@ -246,7 +249,8 @@ def _context(
         policy = LLMPolicy(model, settings.llm, PlaybookPolicy(recipe(settings.recipe)))
 
     def encode() -> Encoder:
-        return encoder if encoder is not None else load_encoder(settings.encoder)
+        found = encoder if encoder is not None else load_encoder(settings.encoder)
+        return PairEncoder(found) if settings.second_columns else found
 
     return Context(
         store=project.store,

@@ -35,6 +35,11 @@ def split_pair(text: str) -> tuple[str, str]:
     return first, second
 
 
+def readable(text: str) -> str:
+    """A text for a person: the two of a pair one below the other, with a line between them."""
+    return "\n\n———\n\n".join(split_pair(text)) if is_pair(text) else text
+
+
 def record_text(record: Mapping[str, object]) -> str:
     """A record as text: `name: value` for each field with a value, in the record's order."""
     return "\n".join(

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from .errors import UserError
 
 Autonomy = Literal["ask-all", "ask-labels", "auto"]
-LearnerName = Literal["linear", "svm", "bert"]
+LearnerName = Literal["linear", "svm", "bert", "setfit"]
 PolicyName = Literal["playbook", "llm"]
 RecipeName = Literal["standard", "uncertainty", "coverage", "random"]
 ReviewerName = Literal["terminal", "simulated", "none"]
@@ -130,6 +130,8 @@ class Settings(_Strict):
 
     data: str
     text_columns: list[str]
+    second_columns: list[str] = []
+    """Columns of the second text of each item, where items are pairs; none where they are not."""
     id_column: str | None = None
     gold_column: str | None = None
     encoding: str = "utf-8"

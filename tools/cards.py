@@ -15,19 +15,25 @@ import yaml
 from ..store.database import Store
 from ..store.pool import Pool
 from ..store.spec import Settings, TaskSpec
-from .export import COLUMNS
+from .export import SECOND, columns_of
 from .rendering import page
 from .report import calibration_words, certificate_words
 from .summary import Summary, duration, level_words, percent, summarise
 
 TAGS = ["text-classification", "active-learning", "labelwright"]
-LIBRARIES = {"linear": "sklearn", "svm": "sklearn", "bert": "transformers"}
+LIBRARIES = {
+    "linear": "sklearn",
+    "svm": "sklearn",
+    "bert": "transformers",
+    "setfit": "sentence-transformers",
+}
 DEFAULT_BASE = "sentence-transformers/all-MiniLM-L6-v2"
 
 COLUMN_WORDS = {
     "id": "the item's id, from the data file or its row number",
     "text": "the text, unchanged (in CSV, cells that a spreadsheet would run as a formula begin "
     "with an apostrophe)",
+    SECOND: "the second text of the pair, likewise",
     "label": "one of the labels above",
     "confidence": "calibrated probability that the label is right, in [0, 1]; empty where it is "
     "not known and for labels given by hand",
@@ -80,7 +86,9 @@ def data_card(store: Store, pool: Pool, spec: TaskSpec, settings: Settings) -> s
         counts=dict(summary.balance),
         certificate=certificate_words(summary, spec),
         calibration=calibration_words(summary),
-        columns=[(name, COLUMN_WORDS[name]) for name in COLUMNS],
+        columns=[
+            (name, COLUMN_WORDS[name]) for name in columns_of(pairs=bool(settings.second_columns))
+        ],
         digest=pool.digest,
         percent=percent,
         duration=duration,
@@ -99,7 +107,7 @@ def _model_front(model: Mapping[str, Any], spec: TaskSpec, settings: Settings) -
         "tags": TAGS,
         "labels": spec.label_names,
     }
-    if model["learner"] == "bert":
+    if model["learner"] in ("bert", "setfit"):
         default = settings.encoder == DEFAULT_BASE.partition("/")[2]
         front["base_model"] = DEFAULT_BASE if default else settings.encoder
     return front

@@ -16,11 +16,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from ..models.pairs import split_pair
 from ..store.files import file_digest, folder_digest, replacing, write_folder
+from ..store.pool import Pool
 from ..store.records import HUMAN_KINDS, Annotation
 from .base import ToolContext
 from .cards import data_card, model_card
-from .export import write_exports
+from .export import SECOND, write_exports
 from .labels import LabelledRows, human_labels
 from .predictions import PREDICTIONS
 from .report import write_report
@@ -90,7 +92,7 @@ def labelled_table(context: ToolContext) -> pa.Table:
     return pa.table(
         {
             "id": pool.table.column("id"),
-            "text": pool.table.column("text"),
+            **_text_columns(pool, pairs=bool(context.settings.second_columns)),
             "label": _spread([each.label for each in found], place, pa.string()),
             "confidence": _spread([each.confidence for each in found], place, pa.float64()),
             "source": _spread([each.kind for each in found], place, pa.string()),
@@ -99,6 +101,17 @@ def labelled_table(context: ToolContext) -> pa.Table:
             "round": _spread([each.round for each in found], place, pa.int32()),
         }
     )
+
+
+def _text_columns(pool: Pool, *, pairs: bool) -> dict[str, pa.ChunkedArray]:
+    texts = pool.table.column("text")
+    if not pairs:
+        return {"text": texts}
+    halves = [split_pair(text) for text in texts.to_pylist()]
+    return {
+        "text": pa.chunked_array([pa.array([first for first, _ in halves], pa.large_string())]),
+        SECOND: pa.chunked_array([pa.array([second for _, second in halves], pa.large_string())]),
+    }
 
 
 def deliver(context: ToolContext) -> dict[str, str]:

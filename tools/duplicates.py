@@ -12,8 +12,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ..models.pairs import SEPARATOR
+
 # Texts joined at once: bounds the memory, and one emoji makes a joined string four bytes wide.
 _BATCH = 4096
+# The picture of the separator: a symbol, which a key keeps.
+_PAIR_MARK = "\u241e"
 
 
 def normalise(text: str) -> str:
@@ -56,9 +60,11 @@ def duplicate_groups(texts: Sequence[str]) -> NDArray[np.int64]:
 
 def _batch(texts: Sequence[str]) -> list[str]:
     # A line feed stands between texts: it takes no part in folding, composition or reordering.
-    joined = "\n".join(texts)
+    # Where the first text of a pair ends is part of what the pair says: a word of its own.
+    joined = "\n".join(texts).replace(SEPARATOR, f" {_PAIR_MARK} ")
     if joined.count("\n") >= len(texts):
         joined = "\n".join([text.replace("\n", " ") for text in texts])
+        joined = joined.replace(SEPARATOR, f" {_PAIR_MARK} ")
     folded = _fold(joined)
     keys = [key.strip(" ") for key in _spaced(folded).split("\n")]
     if "" in keys:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 COLUMNS = ("id", "text", "label", "confidence", "source", "annotator", "rationale", "round")
 """The exported columns, in this order in every format."""
 
+SECOND = "second_text"
+"""Comes after `text` where items are pairs."""
+
 _NUMBERS = ("confidence", "round")
 _ROWS_AT_ONCE = 20_000
 # Spaces of any kind, byte order marks and zero-width characters may precede the sign; the
@@ -42,7 +45,8 @@ def write_exports(
     """Write `labels.csv`, `labels.jsonl` and `labels.parquet`, replacing older ones at once.
 
     Args:
-        table: has the columns `COLUMNS` (others are left out); `confidence` in [0, 1] or null,
+        table: has the columns `COLUMNS`, and `SECOND` for pairs (others are left out);
+            `confidence` in [0, 1] or null,
             `round` a whole number or null, the rest strings or null.
         folder: made when it is not there.
         formats: which of the three.
@@ -69,6 +73,12 @@ def write_exports(
     return written
 
 
+def columns_of(*, pairs: bool) -> list[str]:
+    """The exported columns of single texts, or of pairs."""
+    place = COLUMNS.index("text") + 1
+    return [*COLUMNS[:place], SECOND, *COLUMNS[place:]] if pairs else list(COLUMNS)
+
+
 def _checked(table: pa.Table) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -77,8 +87,9 @@ def _checked(table: pa.Table) -> pa.Table:
     if missing:
         raise ValueError(f"the export lacks the columns {missing!r}: it needs {COLUMNS!r}")
     kinds = {"confidence": pa.float64(), "round": pa.int32()}
-    schema = pa.schema([(name, kinds.get(name, pa.large_string())) for name in COLUMNS])
-    checked = table.select(list(COLUMNS)).cast(schema)
+    columns = columns_of(pairs=SECOND in table.column_names)
+    schema = pa.schema([(name, kinds.get(name, pa.large_string())) for name in columns])
+    checked = table.select(columns).cast(schema)
     confidence = checked["confidence"]
     # NaN fails both comparisons; absent confidence is null and is left alone.
     inside = pc.and_(pc.greater_equal(confidence, 0.0), pc.less_equal(confidence, 1.0))
@@ -170,7 +181,7 @@ def _json_lines(table: pa.Table) -> pa.LargeStringArray:
 
     kind = pa.large_string()
     parts = []
-    for place, name in enumerate(COLUMNS):
+    for place, name in enumerate(table.column_names):
         before = ("{" if place == 0 else ", ") + f'"{name}": '
         column = table[name].combine_chunks()
         value = column.cast(kind) if name in _NUMBERS else _json_string(column)

@@ -42,13 +42,15 @@ class FilterSamples(Tool[FilterArgs]):
             raise UserError("there is no batch to filter: call select_samples first")
         rows = np.array(batch["rows"], dtype=np.int64)
         known = human_labels(context.store).rows
+        # The vector of a pair says how its texts relate: alike for all pairs that match.
+        single = not context.settings.second_columns
         filtered = filter_near_duplicates(
             rows,
             context.pool.texts(rows),
-            context.vectors(rows),
+            context.vectors(rows) if single else None,
             known,
             context.pool.texts(known),
-            context.vectors(known),
+            context.vectors(known) if single else None,
             cosine=args.cosine,
             rouge_l=args.rouge_l,
         )
