@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..store.errors import UserError
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -30,7 +32,10 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """A strategy of ours at one pool size: seconds, CPU seconds, memory added and peak (MB)."""
+    """A strategy of ours at one pool size: seconds, CPU seconds, memory added and peak (MB).
+
+    `goal` is how many seconds it should take at the largest size.
+    """
 
     strategy: str
     items: int
@@ -38,6 +43,7 @@ class Growth:
     cpu: float
     added_mb: float
     peak_mb: float
+    goal: float | None = None
 
 
 def compare_picks(promise: str, theirs: list[int] | None, ours: list[int] | None) -> str:
@@ -93,8 +99,8 @@ def growth_table(found: Sequence[Growth]) -> str:
     sizes = sorted({each.items for each in found})
     head = " | ".join(f"{size:,} (s)" for size in sizes)
     lines = [
-        f"| strategy | {head} | exponent | CPU (s) | added (MB) | peak (GB) |",
-        "|---" * (len(sizes) + 5) + "|",
+        f"| strategy | {head} | exponent | goal | CPU (s) | added (MB) | peak (GB) |",
+        "|---" * (len(sizes) + 6) + "|",
     ]
     for name in dict.fromkeys(each.strategy for each in found):
         own = {each.items: each for each in found if each.strategy == name}
@@ -102,10 +108,30 @@ def growth_table(found: Sequence[Growth]) -> str:
         cells = " | ".join(f"{value:.3g}" for value in seconds)
         last = own[sizes[-1]]
         lines.append(
-            f"| {name} | {cells} | {_exponent(sizes, seconds)} | {last.cpu:.3g} | "
-            f"{last.added_mb:,.0f} | {last.peak_mb / 1024:.1f} |"
+            f"| {name} | {cells} | {_exponent(sizes, seconds)} | {_in_time(last)} | "
+            f"{last.cpu:.3g} | {last.added_mb:,.0f} | {last.peak_mb / 1024:.1f} |"
         )
     return "\n".join(lines)
+
+
+def put_table(page: str, name: str, table: str) -> str:
+    """A Markdown page with a table between the comments `<!-- name -->` and `<!-- end name -->`.
+
+    Raises:
+        UserError: the page does not have each of the two comments once, in that order.
+    """
+    first, last = f"<!-- {name} -->", f"<!-- end {name} -->"
+    before, found, rest = page.partition(first)
+    _, ended, after = rest.partition(last)
+    if not (found and ended) or first in rest or last in before + after:
+        raise UserError(f"the page must have {first!r} and then {last!r}, each once: add them")
+    return f"{before}{first}\n{table}\n{last}{after}"
+
+
+def _in_time(last: Growth) -> str:
+    if last.goal is None:
+        return "–"
+    return f"{last.goal:g} s: {'met' if last.seconds < last.goal else 'missed'}"
 
 
 def _exponent(sizes: Sequence[int], seconds: Sequence[float]) -> str:

@@ -1,12 +1,13 @@
 """Acquisition side by side with the peers, on the same arrays, in one run; and how it grows.
 
-    python -m labelwright.evals.bench_acquisition --peers DIR [--only k_center,badge-4]
-    python -m labelwright.evals.bench_acquisition --million [--only margin,badge]
+    python -m labelwright.evals.bench_acquisition --peers DIR --million [--write PAGE]
+        [--only k_center,badge-4,margin]
 
-The first installs the peers into DIR (once, about 3 GB), runs a peer and ours by turns, each in a
+`--peers` installs the peers into DIR (once, about 3 GB), runs a peer and ours by turns, each in a
 process of its own, and prints seconds, ratio, peak memory and whether the picks are the same. A
 peer that needs more than 20 s is run once, everything else three times; the median is reported.
-The second runs every registered strategy on 10,000, 100,000 and 1,000,000 items of 384 dimensions.
+`--million` runs strategies of ours on 10,000, 100,000 and 1,000,000 items of 384 dimensions.
+`--write` puts the tables into a Markdown page, between the comments that name them.
 
 The data are unit vectors around 40 planted centres and the probabilities of a random linear model:
 acquisition does not depend on what the texts say, and anybody can make the same arrays.
@@ -22,7 +23,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,7 +35,15 @@ from ..tools.strategies import STRATEGIES, Candidates, strategy
 from ..tools.strategies.geometry import nearest_similarity
 from ..tools.uncertainty import MEASURES
 from . import peer_worker
-from .acquisition_tables import Growth, Result, compare_picks, growth_table, peer_table
+from .acquisition_cases import CASES, Case
+from .acquisition_tables import (
+    Growth,
+    Result,
+    compare_picks,
+    growth_table,
+    peer_table,
+    put_table,
+)
 from .peer_worker import Arrays, Call
 from .peers import PEERS, Worker, install
 
@@ -44,89 +53,22 @@ _CALLS = 5
 _LIMIT_SECONDS = 900.0
 _CENTRES = 40
 _SIZES = (10_000, 100_000, 1_000_000)
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One comparison: data of that shape, `k` picks, our strategy with `options`, and the peers.
-
-    `peers` are names of `PEERS` with the work of `peer_worker.WORK` that they do. `goal` is the
-    smallest ratio that is wanted; `picks` says what the peer promises: the same `list`, the same
-    `set` (it gives them in no order), a random draw (`drawn`), or `none` for scores. With `near`
-    a radius goes to both sides, such that a ball holds that many items on average.
-    """
-
-    name: str
-    ours: str
-    peers: Mapping[str, str]
-    items: int
-    k: int
-    picks: str
-    goal: float | None = None
-    labelled: int = 100
-    classes: int = 4
-    options: Mapping[str, Any] = field(default_factory=dict)
-    near: int | None = None
-    dim: int = 384
-
-
-_OLD, _NEW, _SK = PEERS
-
-CASES: tuple[Case, ...] = (
-    Case("k_center-25", "k_center", {_OLD: "small-text k_center"}, 10_000, 25, "list"),
-    Case(
-        "badge-4", "badge",
-        {_OLD: "small-text badge", _NEW: "small-text badge", _SK: "scikit-activeml badge"},
-        5_000, 50, "drawn", goal=30,
-    ),
-    Case(
-        "badge-20", "badge", {_NEW: "small-text badge", _SK: "scikit-activeml badge"},
-        5_000, 50, "drawn", goal=100, classes=20,
-    ),
-    Case(
-        "entropy-scores", "scores entropy",
-        {_NEW: "small-text entropy scores"},
-        120_000, 100, "none", goal=1_000, labelled=0, dim=16,
-    ),
-    Case(
-        "entropy", "entropy", {_NEW: "small-text entropy"}, 120_000, 100, "set", labelled=0, dim=16,
-    ),
-    Case(
-        "margin-scores", "scores margin", {_NEW: "small-text margin scores"},
-        120_000, 100, "none", labelled=0, dim=16,
-    ),
-    Case("margin", "margin", {_NEW: "small-text margin"}, 120_000, 100, "set", labelled=0, dim=16),
-    # small-text looks for neighbours among all items and finds each to be its own first one.
-    Case(
-        "cal-all", "contrastive", {_NEW: "small-text contrastive"}, 10_000, 100, "set", goal=5,
-        labelled=0, options={"neighbours": 9, "limit": 20_000},
-    ),
-    Case(
-        "cal-labelled", "contrastive", {_SK: "scikit-activeml contrastive"}, 10_000, 100, "list",
-        goal=5, labelled=500,
-    ),
-    Case(
-        "probcover", "probcover",
-        {_NEW: "small-text probcover", _SK: "scikit-activeml probcover"},
-        5_000, 50, "list", goal=10, near=20,
-    ),
-    Case(
-        "probcover-radius", "probcover", {_SK: "scikit-activeml probcover"},
-        5_000, 50, "drawn", goal=10,
-    ),
-    Case(
-        "typiclust", "typiclust", {_SK: "scikit-activeml typiclust"},
-        5_000, 100, "drawn", goal=10, labelled=300,
-    ),
-    # As its strategy calls it: Euclidean distances by scikit-learn, where the function has cosines.
-    Case(
-        "k_center-strategy", "k_center", {_NEW: "small-text k_center whole"}, 10_000, 100, "list",
-        goal=100,
-    ),
-    Case(
-        "k_center", "k_center", {_NEW: "small-text k_center"}, 10_000, 100, "list", goal=100,
-    ),
-)  # fmt: skip
+# The arrays that are made hold this and nothing else.
+_MADE = frozenset({"vectors", "probabilities"})
+# What --million runs, with the goal in seconds at the largest size.
+_GROWING: Mapping[str, float | None] = {
+    "least_confidence": 0.2,
+    "margin": 0.2,
+    "entropy": 0.2,
+    "k_center": 60.0,
+    "badge": 60.0,
+    "facility_location": 60.0,
+    "probcover": 60.0,
+    "ranked_batch": None,
+    "contrastive": None,
+    "typiclust": None,
+    "uncertainty_diversity": None,
+}
 
 
 def make_arrays(
@@ -303,6 +245,7 @@ def run_growth(
                 _median([outcome], "cpu"),
                 outcome["added_mb"],
                 outcome["peak_mb"],
+                _GROWING.get(name),
             )
             found.append(one)
             _say(f"{name} {size:,}: {one.seconds:.3f} s, {one.cpu:.3f} s of CPU time")
@@ -311,17 +254,16 @@ def run_growth(
 
 
 def _chosen(only: str | None, names: Sequence[str]) -> list[str]:
-    if only is None:
-        return list(names)
-    chosen = only.split(",")
-    unknown = [name for name in chosen if name not in names]
+    return list(names) if only is None else [name for name in only.split(",") if name in names]
+
+
+def _check(only: str | None, names: Sequence[str]) -> None:
+    unknown = [] if only is None else [name for name in only.split(",") if name not in names]
     if unknown:
         raise UserError(f"--only names {unknown!r}: use some of {', '.join(names)}")
-    return chosen
 
 
-def _side_by_side(only: str | None, cache: Path, folder: Path, threads: int) -> str:
-    chosen = _chosen(only, [case.name for case in CASES])
+def _side_by_side(chosen: Sequence[str], cache: Path, folder: Path, threads: int) -> str:
     wanted = [case for case in CASES if case.name in chosen]
     needed = {peer for case in wanted for peer in case.peers}
     pythons = {}
@@ -341,6 +283,29 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def _machine(threads: int) -> str:
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    return f"{os.cpu_count()} cores, {threads} threads; load average at the end {load}."
+
+
+def _tables(args: argparse.Namespace) -> dict[str, str]:
+    """What was asked for, by the name of its place in a page."""
+    cases, found = [case.name for case in CASES], {}
+    growing = [name for name in STRATEGIES if STRATEGIES[name].needs <= _MADE]
+    known = (cases if args.peers else []) + (growing if args.million else [])
+    _check(args.only, list(dict.fromkeys(known)))
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        if args.peers:
+            table = _side_by_side(_chosen(args.only, cases), args.peers, folder, args.threads)
+            found["peers"] = f"{table}\n\n{_machine(args.threads)}"
+        if args.million:
+            names = list(_GROWING) if args.only is None else _chosen(args.only, growing)
+            grown = run_growth(names, _SIZES, args.picks, folder, threads=args.threads)
+            found["growth"] = f"{growth_table(grown)}\n\n{_machine(args.threads)}"
+    return found
+
+
 def main() -> None:
     """Measure what the command line asks for and print the tables in Markdown."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -349,22 +314,21 @@ def main() -> None:
     parser.add_argument("--only", help="names of cases or strategies, with commas between")
     parser.add_argument("--picks", type=int, default=100, help="batch size of --million")
     parser.add_argument("--threads", type=int, default=2, help="of numeric libraries, both sides")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="page to put the tables into")
     parser.add_argument("--job", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.job:
         peer_worker.serve(ours, str(args.job))
         return
-    with tempfile.TemporaryDirectory() as folder:
-        if args.million:
-            names = _chosen(args.only, list(STRATEGIES))
-            found = run_growth(names, _SIZES, args.picks, Path(folder), threads=args.threads)
-            print(growth_table(found))
-        elif args.peers:
-            print(_side_by_side(args.only, args.peers, Path(folder), args.threads))
-        else:
-            parser.error("give --peers DIR for the comparison or --million for the growth")
-    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
-    print(f"\n{os.cpu_count()} cores; load average at the end {load}.")
+    if not (args.peers or args.million):
+        parser.error("give --peers DIR for the comparison, --million for the growth, or both")
+    page = args.write.read_text(encoding="utf-8") if args.write else None
+    tables = _tables(args)
+    for name, table in tables.items():
+        print(f"{table}\n")
+        page = None if page is None else put_table(page, name, table)
+    if page is not None:
+        args.write.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

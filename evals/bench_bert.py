@@ -1,21 +1,23 @@
 """The `bert` learner against a plain fine-tuning loop: accuracy and processor seconds.
 
     python -m labelwright.evals.bench_bert DATA [--only NAME,NAME] [--labels 75,150,300]
-        [--seeds 0,1] [--methods plain,bert] [--threads 1]
+        [--seeds 0,1] [--methods plain,bert] [--held-out 800] [--threads 1]
 
 DATA is a folder with the files named in `FILES`, each a CSV with the columns `text` and `label`.
-For each data set and seed, 800 rows are held out; both methods train on the same first rows of
+For each data set and seed, 800 rows are held out; all methods train on the same first rows of
 the rest and label the held-out ones.
 
 - `plain`: `AutoModelForSequenceClassification` from the same encoder, all layers trained in
   float32 for 350 steps of 16 rows, learning rate 1e-4 with warm-up and linear decay, each batch
-  padded to its longest row.
+  padded to its longest row, the texts tokenised once.
 - `bert`: the learner of this package, twice: `first` computes the frozen layers of the held-out
   rows and of those it trains on, `later` finds them kept, as every round after the first does.
+- `frozen=N`: the same with another number of frozen layers.
 
 Seconds are those of the processor, all threads together, so that other work on the machine does
-not count; they cover training and labelling the held-out rows. Expect about ten minutes for a
-data set of long texts and one seed, most of it the plain loop.
+not count; they cover opening the model, training and labelling the held-out rows. Expect about
+ten minutes for a data set of long texts and one seed, most of it the plain loop. A table of the
+means over seeds and numbers of labels, against `plain`, comes last.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ import argparse
 import csv
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +37,9 @@ from numpy.typing import NDArray
 
 from ..models.compute import quiet_libraries
 from ..models.encoders import TransformerEncoder, load_encoder
-from ..models.learners import Inputs, Training, make_learner
+from ..models.learners import Inputs, Training
+from ..models.learners.bert import BertLearner
+from ..models.learners.bert_options import BertOptions
 from ..models.progress import NoProgress
 from ..store.pool import Pool
 from ..tools.hidden import PoolHidden
@@ -46,13 +51,12 @@ FILES = {
     "sst2": "sst2/train.csv",
     "banking77": "banking77/train.csv",
 }
-HELD_OUT = 800
 PLAIN_STEPS, PLAIN_RATE, PLAIN_ROWS, PLAIN_WARM_UP = 350, 1e-4, 16, 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Texts and gold labels of one draw: first those to train on, then 800 held out."""
+    """Texts and gold labels of one draw: those to train on, and those held out."""
 
     names: list[str]
     train_texts: list[str]
@@ -70,8 +74,8 @@ class Measured:
     seconds: float
 
 
-def draw_task(path: Path, labels: int, seed: int) -> Task:
-    """The task of a data file: the same 800 rows held out for every number of labels."""
+def draw_task(path: Path, labels: int, seed: int, held: int) -> Task:
+    """The task of a data file: the same rows held out for every number of labels."""
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     names = sorted({row["label"] for row in rows})
@@ -79,66 +83,81 @@ def draw_task(path: Path, labels: int, seed: int) -> Task:
     order = np.random.default_rng(seed).permutation(len(rows))
     texts = [rows[row]["text"] for row in order]
     gold = np.array([index[rows[row]["label"]] for row in order], dtype=np.int64)
-    train = slice(HELD_OUT, HELD_OUT + labels)
-    return Task(names, texts[train], gold[train], texts[:HELD_OUT], gold[:HELD_OUT])
+    train = slice(held, held + labels)
+    return Task(names, texts[train], gold[train], texts[:held], gold[:held])
 
 
-def run_plain(task: Task, encoder: TransformerEncoder, seed: int) -> Iterator[Measured]:
+def run_plain(task: Task, encoder: TransformerEncoder, seed: int) -> Measured:
     """All layers, float32, one loop."""
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     started = time.process_time()
-    torch.manual_seed(seed)
-    with quiet_libraries():
+    with quiet_libraries(), torch.random.fork_rng():
+        torch.manual_seed(seed)
         tokenizer = AutoTokenizer.from_pretrained(encoder.location)
         model: Any = AutoModelForSequenceClassification.from_pretrained(
             encoder.location, num_labels=len(task.names), dtype=torch.float32
         )
+        read = tokenizer(task.train_texts, truncation=True, max_length=256)["input_ids"]
+        asked = tokenizer(task.test_texts, truncation=True, max_length=256)["input_ids"]
 
-    def batch(texts: list[str]) -> Any:
-        return tokenizer(texts, padding=True, truncation=True, max_length=256, return_tensors="pt")
+        def logits(rows: list[list[int]]) -> torch.Tensor:
+            batch = tokenizer.pad({"input_ids": rows}, return_tensors="pt")
+            found: torch.Tensor = model(**batch).logits
+            return found
 
-    optimiser = torch.optim.AdamW(model.parameters(), lr=PLAIN_RATE)
-    warm = PLAIN_WARM_UP * PLAIN_STEPS
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser,
-        lambda step: min((step + 1) / warm, (PLAIN_STEPS - step) / (PLAIN_STEPS - warm)),
-    )
-    labels = torch.from_numpy(task.train_labels)
+        optimiser = torch.optim.AdamW(model.parameters(), lr=PLAIN_RATE)
+        warm = PLAIN_WARM_UP * PLAIN_STEPS
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimiser,
+            lambda step: min((step + 1) / warm, (PLAIN_STEPS - step) / (PLAIN_STEPS - warm)),
+        )
+        labels = torch.from_numpy(task.train_labels)
+        model.train()
+        for chosen in _plain_batches(len(labels), seed):
+            loss = torch.nn.functional.cross_entropy(
+                logits([read[row] for row in chosen]), labels[chosen]
+            )
+            optimiser.zero_grad()
+            torch.autograd.backward(loss)
+            optimiser.step()
+            schedule.step()
+        model.eval()
+        found: list[int] = []
+        with torch.inference_mode():
+            for start in range(0, len(asked), 32):
+                found += logits(asked[start : start + 32]).argmax(dim=1).tolist()
+    accuracy = float((np.array(found) == task.test_labels).mean())
+    return Measured("plain", accuracy, time.process_time() - started)
+
+
+def _plain_batches(total: int, seed: int) -> Iterator[list[int]]:
     generator = np.random.default_rng(seed)
     queue: list[int] = []
-    model.train()
     for _ in range(PLAIN_STEPS):
         while len(queue) < PLAIN_ROWS:
-            queue += generator.permutation(len(labels)).tolist()
-        chosen, queue = queue[:PLAIN_ROWS], queue[PLAIN_ROWS:]
-        logits = model(**batch([task.train_texts[row] for row in chosen])).logits
-        loss = torch.nn.functional.cross_entropy(logits, labels[chosen])
-        optimiser.zero_grad()
-        torch.autograd.backward(loss)
-        optimiser.step()
-        schedule.step()
-    model.eval()
-    found: list[int] = []
-    with torch.inference_mode():
-        for start in range(0, len(task.test_texts), 32):
-            logits = model(**batch(task.test_texts[start : start + 32])).logits
-            found += logits.argmax(dim=1).tolist()
-    accuracy = float((np.array(found) == task.test_labels).mean())
-    yield Measured("plain", accuracy, time.process_time() - started)
+            queue += generator.permutation(total).tolist()
+        yield queue[:PLAIN_ROWS]
+        queue = queue[PLAIN_ROWS:]
 
 
-def run_bert(task: Task, encoder: TransformerEncoder, seed: int) -> Iterator[Measured]:
+def run_bert(
+    task: Task, encoder: TransformerEncoder, seed: int, frozen: int | None
+) -> Iterator[Measured]:
     """The learner, with nothing kept and then with all hidden states kept."""
     labels = len(task.train_labels)
+    name = "bert" if frozen is None else f"frozen={frozen}"
     with tempfile.TemporaryDirectory() as folder:
-        kept = _kept_states([*task.train_texts, *task.test_texts], Path(folder))
-        train, test = np.split(np.arange(labels + HELD_OUT), [labels])
-        for method in ("bert, first", "bert, later"):
+        kept = kept_states([*task.train_texts, *task.test_texts], Path(folder))
+        train, test = np.split(np.arange(labels + len(task.test_texts)), [labels])
+        for method in (f"{name}, first", f"{name}, later"):
             started = time.process_time()
-            learner = make_learner(
-                "bert", label_names=task.names, label_texts=task.names, encoder=encoder
+            learner = BertLearner(
+                label_names=task.names,
+                label_texts=task.names,
+                encoder=encoder,
+                options=BertOptions(frozen_layers=frozen),
             )
             inputs = Inputs(task.train_texts, None, kept.of(train))
             weights = np.ones(labels, dtype=np.float32)
@@ -148,13 +167,42 @@ def run_bert(task: Task, encoder: TransformerEncoder, seed: int) -> Iterator[Mea
             yield Measured(method, accuracy, time.process_time() - started)
 
 
-METHODS: dict[str, Callable[[Task, TransformerEncoder, int], Iterator[Measured]]] = {
-    "plain": run_plain,
-    "bert": run_bert,
-}
+def run(method: str, task: Task, encoder: TransformerEncoder, seed: int) -> Iterator[Measured]:
+    """What a method of the command line comes to on a task.
+
+    Raises:
+        ValueError: no such method.
+    """
+    name, _, frozen = method.partition("=")
+    if name not in {"plain", "bert", "frozen"}:
+        raise ValueError(f"unknown method {method!r}: give plain, bert or frozen=N")
+    if name == "plain":
+        yield run_plain(task, encoder, seed)
+    else:
+        yield from run_bert(task, encoder, seed, int(frozen) if frozen else None)
 
 
-def _kept_states(texts: list[str], folder: Path) -> PoolHidden:
+def summary(found: dict[tuple[str, str], list[Measured]]) -> str:
+    """A Markdown table of each data set's and method's means, and how they stand to `plain`."""
+    lines = [
+        "| data | method | accuracy | against plain | processor seconds | times as fast |",
+        "| --- | --- | ---: | ---: | ---: | ---: |",
+    ]
+    for (data, method), each in found.items():
+        accuracy, seconds = np.mean([(one.accuracy, one.seconds) for one in each], axis=0)
+        plain = found.get((data, "plain"), [])
+        against = ["–", "–"]
+        if plain:
+            right, slow = np.mean([(one.accuracy, one.seconds) for one in plain], axis=0)
+            against = [f"{100 * (accuracy - right):+.1f}", f"{slow / seconds:.1f}"]
+        lines.append(
+            f"| {data} | {method} | {accuracy:.3f} | {against[0]} | {seconds:.1f} | {against[1]} |"
+        )
+    return "\n".join(lines)
+
+
+def kept_states(texts: list[str], folder: Path) -> PoolHidden:
+    """A place for what frozen layers make of n texts, row by row, in a folder."""
     import pyarrow as pa
 
     Pool.write(folder, pa.array([str(row) for row in range(len(texts))]), pa.array(texts), None)
@@ -173,13 +221,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", default=",".join(FILES))
     parser.add_argument("--labels", type=_numbers, default=[75, 150, 300])
     parser.add_argument("--seeds", type=_numbers, default=[0, 1])
-    parser.add_argument("--methods", default=",".join(METHODS))
+    parser.add_argument("--methods", default="plain,bert")
+    parser.add_argument("--held-out", type=int, default=800)
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args()
 
 
 def main() -> None:
-    """Print one row of a table for each data set, number of labels, seed and method."""
+    """Print one row for each data set, number of labels, seed and method, then the means."""
     import torch
 
     options = _options()
@@ -189,17 +238,20 @@ def main() -> None:
         raise TypeError(f"encoder {encoder.name!r} has no transformer")
     print("| data | labels | seed | method | accuracy | processor seconds |")
     print("| --- | ---: | ---: | --- | ---: | ---: |", flush=True)
-    for labels in options.labels:
-        for seed in options.seeds:
-            for name in options.only.split(","):
-                task = draw_task(options.data / FILES[name], labels, seed)
+    every: dict[tuple[str, str], list[Measured]] = defaultdict(list)
+    for name in options.only.split(","):
+        for labels in options.labels:
+            for seed in options.seeds:
+                task = draw_task(options.data / FILES[name], labels, seed, options.held_out)
                 for method in options.methods.split(","):
-                    for found in METHODS[method](task, encoder, seed):
+                    for found in run(method, task, encoder, seed):
+                        every[name, found.method].append(found)
                         print(
                             f"| {name} | {labels} | {seed} | {found.method} "
                             f"| {found.accuracy:.3f} | {found.seconds:.1f} |",
                             flush=True,
                         )
+    print(f"\n{summary(every)}")
 
 
 if __name__ == "__main__":

@@ -1,23 +1,24 @@
 """What each way of bearing wrong labels gains over plain training, on labels that are really wrong.
 
-    python -m labelwright.evals.bench_noise DATA [--only NAME] [--learners linear,svm]
-        [--seeds 3] [--test-rows N] [--alone] [--cache FOLDER]
+    python -m labelwright.evals.bench_noise DATA [--only NAME] [--learners linear,svm,bert]
+        [--methods NAME,NAME] [--train-rows N] [--test-rows N] [--seeds 3] [--alone]
+        [--cache FOLDER]
 
 DATA is a folder with `ag_news/train_human_noisy.csv` (`human_label` is what people answered),
 `ag_news/test.csv` and `recorded/policy_en.jsonl` (what named language models answered). Every
 method gets the same rows with the same wrong labels and the same learner; gold is used to score,
-and by `meta weights` and its own baseline, which get 100 right labels besides. A Markdown table
-is printed for each case as it is done.
+and by `meta weights` and its own baseline, which get 100 right labels besides. For `bert` there
+are the ways of its own, options of `BertOptions`, besides. A Markdown table is printed for each
+case as it is done.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import json
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,43 +26,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..models.encoders import Encoder, load_encoder
-from ..models.learners import Inputs, Training, make_learner
+from ..models.learners import Learner, Training, make_learner
+from ..models.learners.bert import BertLearner
+from ..models.learners.bert_options import DEFAULTS, BertOptions
 from ..tools.noise import FitPredict, out_of_fold, small_loss
 from ..tools.noise_issues import co_prediction, label_issues, relabel
 from ..tools.noise_weights import meta_weights, soft_weights
-
-GOLD = 100
-# 39%, 62% and 71% right: of 88 recorded models a weak one, the middle, and the best.
-MODELS = ("dolphin3", "pixtral-large-2411", "o1-2024-12-17")
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A data set: n texts, their vectors, right labels and the labels that were given (or -1)."""
-
-    texts: list[str]
-    vectors: NDArray[np.float32]
-    gold: NDArray[np.int64]
-    given: NDArray[np.int64]
-    names: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One draw of rows to train on, to test on, and of right labels (may be none)."""
-
-    table: Table
-    train: NDArray[np.int64]
-    test: NDArray[np.int64]
-    extra: NDArray[np.int64]
-
-    def given(self) -> NDArray[np.int64]:
-        """The labels to train with, possibly wrong."""
-        return self.table.given[self.train]
-
-    def inputs(self, rows: NDArray[np.int64]) -> Inputs:
-        """What a learner sees of some rows of the table."""
-        return Inputs([self.table.texts[row] for row in rows], self.table.vectors[rows])
+from .bench_bert import kept_states
+from .noise_cases import Case, cases
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +45,14 @@ class Plan:
         labels: the label of each.
         weights: the weight of each, above 0.
         suspected: (train,) what the method takes to be wrong; `None` if it does not say.
+        options: how the BERT learner trains.
     """
 
     rows: NDArray[np.int64]
     labels: NDArray[np.int64]
     weights: NDArray[np.float32]
     suspected: NDArray[np.bool_] | None
+    options: BertOptions = DEFAULTS
 
 
 @dataclass(slots=True)
@@ -90,6 +64,16 @@ class Scores:
     recall: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
+
+BERT_WAYS = {
+    "bert: no smoothing": BertOptions(smoothing=0.0),
+    "bert: smoothing 0.3": BertOptions(smoothing=0.3),
+    "bert: reverse cross entropy": BertOptions(loss="reverse_cross_entropy"),
+    "bert: mixup": BertOptions(mixup=True),
+    "bert: small loss": BertOptions(small_loss=True),
+    "bert: small loss and mixup": BertOptions(small_loss=True, mixup=True),
+    "bert: early stopping": BertOptions(early_stopping=True),
+}
 
 # Out-of-fold probabilities by learner, and the seconds that they took.
 Opinions = dict[str, tuple[NDArray[np.float32], float]]
@@ -122,11 +106,18 @@ class Bench:
 
     def train(self, name: str, plan: Plan, asked: NDArray[np.int64]) -> NDArray[np.float32]:
         """Probabilities of rows of the table by a model trained on a plan."""
-        names = self.case.table.names
-        learner = make_learner(name, label_names=names, label_texts=names, encoder=self.encoder)
+        learner = self._learner(name, plan.options)
         inputs = self.case.inputs(plan.rows)
         learner.fit(Training(inputs, plan.labels, plan.weights), seed=self.seed)
         return learner.predict_proba(self.case.inputs(asked))
+
+    def _learner(self, name: str, options: BertOptions) -> Learner:
+        names = self.case.table.names
+        if name == "bert":
+            return BertLearner(
+                label_names=names, label_texts=names, encoder=self.encoder, options=options
+            )
+        return make_learner(name, label_names=names, label_texts=names, encoder=self.encoder)
 
     def said(self, name: str) -> NDArray[np.float32]:
         """Out-of-fold probabilities of the training rows, computed once."""
@@ -179,8 +170,14 @@ class Bench:
         }
         if len(self.case.extra):
             found["plain + 100 right"] = ((), lambda: self.plan(extra=True))
+        if len(self.case.extra) and self.case.table.vectors is not None:
             found["meta weights + 100 right"] = ((), self._meta)
+        if self.learner == "bert":
+            found |= {name: ((), self._way(options)) for name, options in BERT_WAYS.items()}
         return found
+
+    def _way(self, options: BertOptions) -> Callable[[], Plan]:
+        return lambda: replace(self.plan(), options=options)
 
     def _small_loss(self) -> Plan:
         clean = small_loss(self.said(self.learner), self.case.given(), seed=self.seed).clean
@@ -217,10 +214,13 @@ class Bench:
 
     def _meta(self) -> Plan:
         table, case = self.case.table, self.case
+        vectors = table.vectors
+        if vectors is None:
+            raise ValueError("meta weights need vectors: run a learner of vectors beside")
         weights = meta_weights(
-            table.vectors[case.train],
+            vectors[case.train],
             case.given(),
-            table.vectors[case.extra],
+            vectors[case.extra],
             table.gold[case.extra],
             self.classes,
         )
@@ -229,12 +229,19 @@ class Bench:
     def _oracle(self) -> Plan:
         return self.plan(self.case.given() == self.case.table.gold[self.case.train])
 
-    def score(self, into: dict[str, Scores], *, alone: bool) -> None:
-        """Run every method, or those that need no second learner, and add what it reached."""
+    def score(self, into: dict[str, Scores], *, alone: bool, only: Sequence[str]) -> None:
+        """Run methods and add what each reached.
+
+        Args:
+            into: by the name of the method.
+            alone: none that needs a second learner.
+            only: plain and those whose name begins with one of these.
+        """
         table, case = self.case.table, self.case
         wrong = case.given() != table.gold[case.train]
         for name, (needs, method) in self.methods().items():
-            if alone and len(needs) > 1:
+            wanted = name == "plain" or name.startswith(tuple(only))
+            if not wanted or (alone and len(needs) > 1):
                 continue
             for learner in needs:
                 self.said(learner)
@@ -244,92 +251,24 @@ class Bench:
             scores = into.setdefault(name, Scores())
             scores.seconds.append(time.perf_counter() - started + self.cost(needs))
             scores.accuracy.append(float((guess == table.gold[case.test]).mean()))
+            print(
+                f"seed {self.seed}, {name}: {scores.accuracy[-1]:.3f}", file=sys.stderr, flush=True
+            )
             if plan.suspected is not None:
                 hits = int((plan.suspected & wrong).sum())
                 scores.precision.append(hits / max(1, int(plan.suspected.sum())))
                 scores.recall.append(hits / max(1, int(wrong.sum())))
 
 
-def ag_news(data: Path, cache: Path, encoder: Encoder) -> tuple[Table, int]:
-    """Human-labelled news followed by the test set, and the number of the former."""
-    rows: list[dict[str, str]] = []
-    labelled: list[int] = []
-    for name in ("train_human_noisy.csv", "test.csv"):
-        with (data / "ag_news" / name).open(encoding="utf-8", newline="") as file:
-            rows.extend(csv.DictReader(file))
-        labelled.append(len(rows))
-    names = sorted({row["label"] for row in rows})
-    given: list[str | None] = [row["human_label"] for row in rows]
-    texts, gold = [row["text"] for row in rows], [row["label"] for row in rows]
-    table = _table(texts, gold, given, names, cache / "ag_news.npy", encoder)
-    return table, labelled[0]
+def cut(case: Case, train: int | None, test: int | None) -> Case:
+    """The case with no more rows than these."""
+    return replace(case, train=case.train[:train], test=case.test[:test])
 
 
-def policy(data: Path, model: str, cache: Path, encoder: Encoder) -> Table:
-    """Policy texts with what one language model answered, unusable answers being -1."""
-    with (data / "recorded" / "policy_en.jsonl").open(encoding="utf-8") as file:
-        rows = [json.loads(line) for line in file]
-    gold = [row["label"] for row in rows]
-    given = [row["llm"][model] for row in rows]
-    names = sorted(set(gold))
-    texts = [row["text"] for row in rows]
-    return _table(texts, gold, given, names, cache / "policy.npy", encoder)
-
-
-def _table(
-    texts: list[str],
-    gold: list[str],
-    given: list[str | None],
-    names: list[str],
-    cached: Path,
-    encoder: Encoder,
-) -> Table:
-    if not cached.exists():
-        np.save(cached, encoder.encode(texts))
-    index = {name: place for place, name in enumerate(names)}
-    return Table(
-        texts,
-        np.load(cached),
-        np.array([index[label] for label in gold]),
-        np.array([-1 if label is None else index.get(label, -1) for label in given]),
-        names,
-    )
-
-
-def policy_draws(table: Table, seeds: int) -> list[Case]:
-    """Half of the rows to train on, where the model gave a usable answer, half to test on."""
-    draws = []
-    for seed in range(seeds):
-        order = np.random.default_rng(seed).permutation(len(table.texts))
-        train, test = order[: len(order) // 2], order[len(order) // 2 :]
-        train = train[table.given[train] >= 0]
-        draws.append(Case(table, train, test, np.empty(0, dtype=np.int64)))
-    return draws
-
-
-def news_draws(table: Table, labelled: int, size: int, seeds: int) -> list[Case]:
-    """`size` rows to train on, less the 100 whose right labels are known, and the test set."""
-    test = np.arange(labelled, len(table.texts))
-    draws = []
-    for seed in range(seeds):
-        order = np.random.default_rng(seed).permutation(labelled)
-        draws.append(Case(table, order[GOLD : GOLD + size], test, order[:GOLD]))
-    return draws
-
-
-def cases(
-    data: Path, cache: Path, encoder: Encoder, seeds: int
-) -> dict[str, Callable[[], list[Case]]]:
-    """Name to what makes one draw for each seed."""
-
-    def recorded(model: str) -> Callable[[], list[Case]]:
-        return lambda: policy_draws(policy(data, model, cache, encoder), seeds)
-
-    def news(size: int) -> Callable[[], list[Case]]:
-        return lambda: news_draws(*ag_news(data, cache, encoder), size, seeds)
-
-    found = {f"policy {model}": recorded(model) for model in MODELS}
-    return found | {f"ag_news {size}": news(size) for size in (2_000, 10_000)}
+def keeping(case: Case, folder: Path, seed: int) -> Case:
+    """The case with a place for what frozen layers make of its rows, in a folder of its seed."""
+    texts = [case.table.texts[row] for row in case.rows()]
+    return replace(case, hidden=kept_states(texts, folder / str(seed)))
 
 
 def report(name: str, learner: str, draws: list[Case], found: dict[str, Scores]) -> str:
@@ -364,25 +303,35 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("--learners", default="linear,svm")
+    parser.add_argument(
+        "--methods", default="", help="plain and those whose names begin with one of these"
+    )
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--train-rows", type=int, help="of each case (default: all)")
     parser.add_argument("--test-rows", type=int, help="of each case (default: all)")
     parser.add_argument("--alone", action="store_true", help="nothing that needs a second learner")
     parser.add_argument("--cache", type=Path, help="keep vectors here (default: a temporary one)")
     args = parser.parse_args()
     encoder = load_encoder()
+    only = args.methods.split(",")
     with tempfile.TemporaryDirectory() as folder:
         cache = args.cache or Path(folder)
         cache.mkdir(parents=True, exist_ok=True)
-        for name, draw in cases(args.data, cache, encoder, args.seeds).items():
+        embeds = None if args.learners == "bert" else encoder
+        for name, draw in cases(args.data, cache, embeds, args.seeds).items():
             if args.only not in name:
                 continue
-            draws = [replace(case, test=case.test[: args.test_rows]) for case in draw()]
+            draws = [cut(case, args.train_rows, args.test_rows) for case in draw()]
             opinions: list[Opinions] = [{} for _ in draws]
             for learner in args.learners.split(","):
+                if learner == "bert":
+                    draws = [
+                        keeping(case, Path(folder) / name, seed) for seed, case in enumerate(draws)
+                    ]
                 found: dict[str, Scores] = {}
                 for seed, case in enumerate(draws):
                     bench = Bench(case, learner, seed, encoder, opinions[seed])
-                    bench.score(found, alone=args.alone)
+                    bench.score(found, alone=args.alone, only=only)
                 print(report(name, learner, draws, found), flush=True)
 
 

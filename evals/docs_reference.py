@@ -20,7 +20,8 @@ from ..app.cli import cli
 from ..models import learners
 from ..store.events import Event
 from ..tools.registry import TOOLS
-from ..tools.strategies import STRATEGIES
+from ..tools.strategies import STRATEGIES, WRAPPERS
+from ..tools.strategies.wrappers import usage
 
 WIDTH = 96
 HEAD = """# Reference
@@ -38,6 +39,7 @@ def reference() -> str:
         _section("Preconditions", _preconditions()),
         _section("Approval rules", _approval()),
         _section("Acquisition strategies", _strategies()),
+        _section("Wrappers", _wrappers()),
         _section("Recipes", _recipes()),
         _section("Learners", _learners()),
         _section("Trace events", _events()),
@@ -127,6 +129,12 @@ def _strategies() -> Iterator[str]:
         for name, one in STRATEGIES.items()
     ]
     yield _table(("strategy", "needs", "what it does"), rows)
+
+
+def _wrappers() -> Iterator[str]:
+    yield "Strategies around strategies, written as here; what is left out at the end is as here.\n"
+    rows = [(f"`{usage(one)}`", _first_line(one)) for one in WRAPPERS.values()]
+    yield _table(("wrapper", "what it does"), rows)
 
 
 def _recipes() -> Iterator[str]:

@@ -205,6 +205,19 @@ def _sk(name: str, *, model: bool = False, **fixed: Any) -> Make:
     return make
 
 
+def _ranked_batch(arrays: Arrays, options: dict[str, Any]) -> Call:
+    """A query of modAL, which asks its learner for training data and probabilities only."""
+    query = import_module("modAL.batch").uncertainty_batch_sampling
+    known = arrays["labelled_vectors"]
+    members = {
+        "X_training": known if len(known) else None,
+        "on_transformed": False,
+        "predict_proba": lambda self, x: arrays["probabilities"],
+    }
+    learner = type("Given", (), members)()
+    return lambda: query(learner, arrays["vectors"], n_instances=options["k"])[0]
+
+
 WORK: Mapping[str, Make] = {
     "small-text k_center": _st_k_center,
     "small-text k_center whole": _st_core("GreedyCoreset"),
@@ -221,6 +234,7 @@ WORK: Mapping[str, Make] = {
     ),
     "scikit-activeml probcover": _sk("ProbCover"),
     "scikit-activeml typiclust": _sk("TypiClust", k=20),
+    "modAL ranked batch": _ranked_batch,
 }
 
 

@@ -44,6 +44,7 @@ _ALL = (
     Peer("small-text 1.4.1", ("small-text==1.4.1", "torch")),
     Peer("small-text 2.0.0.dev4", ("small-text==2.0.0.dev4", "torch", "hnswlib", "networkx")),
     Peer("scikit-activeml 1.0.1", ("scikit-activeml==1.0.1",)),
+    Peer("modAL 0.4.2.1", ("modAL-python==0.4.2.1",)),
 )
 PEERS: Mapping[str, Peer] = MappingProxyType({peer.name: peer for peer in _ALL})
 
@@ -60,7 +61,8 @@ def install(peer: Peer, cache: Path) -> Path:
         The path of the interpreter.
 
     Raises:
-        OperatorError: pip or venv failed; the message ends with its last lines.
+        OperatorError: pip or venv failed (the message ends with its last lines), or a link is where
+            the environment would be made.
     """
     home = cache / peer.folder
     python = home / "bin" / "python"
@@ -68,6 +70,11 @@ def install(peer: Peer, cache: Path) -> Path:
     wanted = json.dumps(peer.requirements)
     if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
         return python
+    if home.is_symlink():
+        # To make it anew would empty a folder elsewhere.
+        raise OperatorError(
+            f"{str(home)!r} is a link and {peer.name} is not installed there: remove the link"
+        )
     cache.mkdir(parents=True, exist_ok=True)
     torch = version("torch").partition("+")[0]
     limits = cache / "constraints.txt"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
-from typing import ClassVar
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -12,15 +13,17 @@ from labelwright.tools.strategies import STRATEGIES, Candidates, Need, Selection
 from labelwright.tools.uncertainty import MEASURES
 from numpy.typing import NDArray
 
+_WORDS = ("when", "does", "my", "new", "card", "parcel", "refund", "arrive", "fail", "cost")
+
 
 def unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
 
 
 def pool(n: int, *, seed: int = 0, labelled: int = 6, d: int = 8, classes: int = 4) -> Candidates:
-    """A pool of n with gaps in the row numbers, all fields known."""
+    """A pool of n with gaps in the row numbers, all that a strategy may need known."""
     rng = np.random.default_rng(seed)
-    return Candidates(
+    found = Candidates(
         rows=np.sort(rng.choice(10 * n + 10, size=n, replace=False)).astype(np.int64),
         vectors=unit(rng.standard_normal((n, d))),
         probabilities=rng.dirichlet(np.ones(classes), n).astype(np.float32),
@@ -30,40 +33,83 @@ def pool(n: int, *, seed: int = 0, labelled: int = 6, d: int = 8, classes: int =
         ),
         classes=classes,
     )
-
-
-def reordered(candidates: Candidates, order: NDArray[np.int64]) -> Candidates:
-    assert candidates.vectors is not None
-    assert candidates.probabilities is not None
     return replace(
-        candidates,
-        rows=candidates.rows[order],
-        vectors=candidates.vectors[order],
-        probabilities=candidates.probabilities[order],
+        found,
+        samples=rng.dirichlet(np.ones(classes), (5, n)).astype(np.float32),
+        texts=tuple(" ".join(words) for words in rng.choice(_WORDS, (n, 6), replace=True).tolist()),
+        costs=rng.uniform(1.0, 3.0, n).astype(np.float32),
+        labelled_rows=np.arange(labelled) + 10 * n + 10,
+        labels=rng.integers(0, classes, labelled),
+        label_vectors=unit(rng.standard_normal((classes, d))),
     )
 
 
 def without(candidates: Candidates, taken: NDArray[np.int64]) -> Candidates:
-    """The next round: the taken rows are labelled."""
+    """The next round: the taken rows are labelled with their most probable label."""
     here = np.isin(candidates.rows, taken)
-    mine = reordered(candidates, np.flatnonzero(here))
+    mine = candidates.at(np.flatnonzero(here))
+    assert mine.probabilities is not None
     return replace(
-        reordered(candidates, np.flatnonzero(~here)),
+        candidates.at(np.flatnonzero(~here)),
+        labelled_rows=_joined(candidates.labelled_rows, mine.rows),
+        labels=_joined(candidates.labels, mine.probabilities.argmax(axis=1)),
         labelled_vectors=_joined(candidates.labelled_vectors, mine.vectors),
         labelled_probabilities=_joined(candidates.labelled_probabilities, mine.probabilities),
     )
 
 
-def _joined(
-    known: NDArray[np.float32] | None, more: NDArray[np.float32] | None
-) -> NDArray[np.float32] | None:
+def _joined(known: NDArray[Any] | None, more: NDArray[Any] | None) -> NDArray[Any] | None:
     return more if known is None or more is None else np.concatenate([known, more])
 
 
 def lacking(candidates: Candidates, need: Need) -> Candidates:
-    if need == "vectors":
-        return replace(candidates, vectors=None)
-    return replace(candidates, probabilities=None)
+    """As they are, without what is needed."""
+    absent: dict[str, Any] = {need: None}
+    return replace(candidates, **absent)
+
+
+def bare(candidates: Candidates, needs: frozenset[Need]) -> Candidates:
+    """The rows and what is needed, and nothing else."""
+    kept: dict[str, Any] = {need: getattr(candidates, need) for need in needs}
+    return Candidates(candidates.rows, **kept)
+
+
+@dataclass
+class CountingSource:
+    """Gives what a pool of `pool` holds, and remembers for which rows it was asked."""
+
+    full: Candidates
+    asked: dict[str, list[NDArray[np.int64]]] = field(default_factory=dict)
+    has_model: bool = True
+
+    def _found(self, need: Need, rows: NDArray[np.int64]) -> Candidates:
+        self.asked.setdefault(need, []).append(rows)
+        return self.full.at(np.searchsorted(self.full.rows, rows))
+
+    def label_vectors(self) -> NDArray[np.float32]:
+        self.asked.setdefault("label_vectors", []).append(np.empty(0, dtype=np.int64))
+        assert self.full.label_vectors is not None
+        return self.full.label_vectors
+
+    def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        found = self._found("vectors", rows).vectors
+        assert found is not None
+        return found
+
+    def probabilities(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        found = self._found("probabilities", rows).probabilities
+        assert found is not None
+        return found
+
+    def samples(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        found = self._found("samples", rows).samples
+        assert found is not None
+        return found
+
+    def texts(self, rows: NDArray[np.int64]) -> Sequence[str]:
+        found = self._found("texts", rows).texts
+        assert found is not None
+        return found
 
 
 class StrategyContract:
@@ -94,7 +140,7 @@ class StrategyContract:
         self.check(self.one.select(candidates, k, seed=3), candidates, k)
 
     def test_gives_none_of_no_candidates(self) -> None:
-        none = reordered(pool(4), np.empty(0, dtype=np.int64))
+        none = pool(4).at(np.empty(0, dtype=np.int64))
         self.check(self.one.select(none, 2, seed=0), none, 2)
 
     def test_same_seed_same_picks(self) -> None:
@@ -105,7 +151,7 @@ class StrategyContract:
 
     def test_does_not_depend_on_the_order_of_candidates(self) -> None:
         candidates = pool(80)
-        shuffled = reordered(candidates, np.random.default_rng(9).permutation(80))
+        shuffled = candidates.at(np.random.default_rng(9).permutation(80))
         picks = [self.one.select(some, 9, seed=5).rows for some in (candidates, shuffled)]
         np.testing.assert_array_equal(picks[0], picks[1])
 
@@ -124,25 +170,30 @@ class StrategyContract:
             pool(30),
             vectors=np.tile(np.eye(1, 8, dtype=np.float32), (30, 1)),
             probabilities=np.full((30, 4), 0.25, dtype=np.float32),
+            samples=np.full((5, 30, 4), 0.25, dtype=np.float32),
+            texts=("the same",) * 30,
         )
         self.check(self.one.select(candidates, 11, seed=0), candidates, 11)
 
     def test_leaves_its_input_alone(self) -> None:
         candidates, copy = pool(30), pool(30)
         self.one.select(candidates, 5, seed=0)
-        for field in fields(Candidates):
-            np.testing.assert_array_equal(
-                getattr(candidates, field.name), getattr(copy, field.name)
-            )
+        for each in fields(Candidates):
+            np.testing.assert_array_equal(getattr(candidates, each.name), getattr(copy, each.name))
 
     def test_works_with_its_needs_alone(self) -> None:
-        full = pool(30)
-        bare = Candidates(
-            full.rows,
-            full.vectors if "vectors" in self.one.needs else None,
-            full.probabilities if "probabilities" in self.one.needs else None,
-        )
-        self.check(self.one.select(bare, 4, seed=0), bare, 4)
+        needed = bare(pool(30), self.one.needs)
+        self.check(self.one.select(needed, 4, seed=0), needed, 4)
+
+    def test_fetches_what_it_needs_and_chooses_the_same(self) -> None:
+        full, source = pool(30), CountingSource(pool(30))
+        got = self.one.select(Candidates(full.rows, source=source), 4, seed=0)
+        known = self.one.select(bare(full, self.one.needs), 4, seed=0)
+        np.testing.assert_array_equal(got.rows, known.rows)
+        assert set(source.asked) == self.one.needs
+        for asked in source.asked.values():
+            rows = np.concatenate(asked)
+            assert len(np.unique(rows)) == len(rows)
 
     def test_names_a_missing_need(self) -> None:
         for need in self.one.needs:
@@ -179,6 +230,45 @@ class LooksAtProbabilities(StrategyContract):
         broken[2] = 0
         with pytest.raises(UserError, match="row 2 of the probabilities"):
             self.one.select(replace(full, probabilities=broken), 2, seed=0)
+
+
+class LooksAtSamples(StrategyContract):
+    """Contract of those that look at draws of the model."""
+
+    def test_refuses_samples_of_another_number(self) -> None:
+        full = pool(5)
+        assert full.samples is not None
+        with pytest.raises(UserError, match="samples have shape"):
+            self.one.select(replace(full, samples=full.samples[:, :4]), 2, seed=0)
+
+    def test_refuses_a_single_draw(self) -> None:
+        full = pool(5)
+        assert full.samples is not None
+        with pytest.raises(UserError, match="at least two members"):
+            self.one.select(replace(full, samples=full.samples[:1]), 2, seed=0)
+
+    def test_names_the_draw_and_the_row_without_a_prediction(self) -> None:
+        full = pool(5)
+        assert full.samples is not None
+        broken = full.samples.copy()
+        broken[3, 2] = 0
+        with pytest.raises(UserError, match=r"member 3.*row 2 of the probabilities"):
+            self.one.select(replace(full, samples=broken), 2, seed=0)
+
+    def test_takes_what_the_draws_differ_on_and_not_what_all_doubt(self) -> None:
+        """Rows 0-9: each draw sure, of one class or the other; the rest: all draws at even odds."""
+        split = np.tile(np.array([[0.95, 0.05], [0.05, 0.95]]), (3, 1))
+        samples = np.full((6, 100, 2), 0.5, dtype=np.float32)
+        samples[:, :10] = split[:, None, :]
+        candidates = Candidates(
+            np.arange(100),
+            unit(np.random.default_rng(0).standard_normal((100, 4))),
+            samples.mean(axis=0),
+            samples=samples,
+        )
+        for seed in range(5):
+            # Two of one question tell all there is: a joint criterion takes no more of them.
+            assert (self.one.select(candidates, 2, seed=seed).rows < 10).all()
 
 
 class ByProbability(LooksAtProbabilities):

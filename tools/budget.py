@@ -9,7 +9,7 @@ from ..store.spec import Budgets, LearnerName
 
 GOLD_SHARE, GOLD_LEAST, GOLD_MOST = 0.15, 10, 60
 AUDIT_SHARE, AUDIT_LEAST, AUDIT_MOST = 0.25, 10, 300
-ROUNDS: dict[LearnerName, int] = {"linear": 5, "svm": 5, "bert": 3}
+ROUNDS: dict[LearnerName, int] = {"linear": 5, "svm": 5, "bert": 3, "setfit": 3}
 """More rounds choose better; a learner that takes minutes to fit gets fewer."""
 SMALL = 40
 """Below this many labels nothing is spared for gold: all but the audit trains."""

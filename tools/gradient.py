@@ -9,7 +9,9 @@ from ..store.errors import UserError
 from .uncertainty import Probabilities, check_probabilities
 
 
-def expected_gradient_length(p: Probabilities, h: NDArray[np.float32]) -> NDArray[np.float32]:
+def expected_gradient_length(
+    p: Probabilities, h: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
     """Expected length of the last layer's gradient, over the labels that the model thinks likely.
 
     The gradient of cross-entropy by the weights of a softmax layer is the outer product
@@ -20,8 +22,8 @@ def expected_gradient_length(p: Probabilities, h: NDArray[np.float32]) -> NDArra
 
     Args:
         p: probabilities, shape (n, C) with C >= 2, rows summing to 1.
-        h: what the last layer sees, shape (n, d); with a bias, append a column of ones. Vectors of
-            one length (such as unit vectors) leave the order to p alone.
+        h: what the last layer sees, shape (n, d); with a bias, append a column of ones. All of
+            length 1 when absent: unit vectors leave it to p alone.
 
     Returns:
         Shape (n,), float32, at least 0; 0 for a certain item.
@@ -31,15 +33,19 @@ def expected_gradient_length(p: Probabilities, h: NDArray[np.float32]) -> NDArra
             finite.
     """
     checked = check_probabilities(p)
-    if h.ndim != 2 or len(h) != len(checked):
+    own = np.einsum("ij,ij->i", checked, checked)
+    away = np.sqrt(np.maximum(own[:, None] - 2.0 * checked + 1.0, 0.0))
+    found: NDArray[np.float32] = np.einsum("ij,ij->i", checked, away)
+    return found if h is None else found * _lengths(h, len(checked))
+
+
+def _lengths(h: NDArray[np.float32], items: int) -> NDArray[np.float32]:
+    if h.ndim != 2 or len(h) != items:
         raise UserError(
-            f"h has shape {h.shape!r} for {len(checked)} rows of probabilities: give one row each"
+            f"h has shape {h.shape!r} for {items} rows of probabilities: give one row each"
         )
-    squares = np.einsum("ij,ij->i", h, h, dtype=np.float32)
+    squares: NDArray[np.float32] = np.einsum("ij,ij->i", h, h, dtype=np.float32)
     if not np.isfinite(squares).all():
         row = int(np.argmin(np.isfinite(squares)))
         raise UserError(f"row {row} of h is not finite: check the model's last hidden layer")
-    own = np.einsum("ij,ij->i", checked, checked)
-    away = np.sqrt(np.maximum(own[:, None] - 2.0 * checked + 1.0, 0.0))
-    found: NDArray[np.float32] = np.einsum("ij,ij->i", checked, away) * np.sqrt(squares)
-    return found
+    return np.sqrt(squares)

@@ -16,12 +16,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..models.mixture import low_heap
 from ..store.errors import ModelError, UserError
 
-# Published settings of the mixture: Xiao et al. 2023 (FreeAL), after Li et al. 2020 (DivideMix).
-MIXTURE_STEPS = 10
-MIXTURE_TOLERANCE = 1e-2
-MIXTURE_FLOOR = 5e-4
+# The published setting: Xiao et al. 2023 (FreeAL).
 CLEAN_ABOVE = 0.7
 SMALLEST_PROBABILITY = 1e-6
 
@@ -146,11 +144,8 @@ def small_loss(
 ) -> SmallLoss:
     """Split the losses of the given labels into a low and a high heap.
 
-    A mixture of two Gaussians is fitted to the losses, scaled to 0 to 1 (Li et al. 2020,
-    "DivideMix", section 3.1; Arazo et al. 2019; settings of Xiao et al. 2023, "FreeAL"). A label
-    is clean if P(low heap | loss) > `clean_above`. The posterior is taken at the loss clipped to
-    between the two means: outside of them the wider Gaussian wins at both ends, and the smallest
-    losses would be called wrong. Losses that are all alike are all clean: none stands out.
+    The heaps are those of `low_heap` (DivideMix); a label is clean if P(low heap | loss) >
+    `clean_above`. Losses that are all alike are all clean: none stands out.
 
     Args:
         probabilities: (n, C) out-of-fold, n at least 2.
@@ -169,10 +164,7 @@ def small_loss(
     loss = given_loss(probabilities, labels)
     if len(loss) < 2:
         raise UserError(f"there are {len(loss)!r} labels: give at least 2")
-    low, width = loss.min(), np.ptp(loss)
-    if width < MIXTURE_TOLERANCE:
-        return SmallLoss(np.ones(len(loss), dtype=np.bool_), np.ones(len(loss), dtype=np.float32))
-    probability = _low_heap(((loss - low) / width).astype(np.float64), seed)
+    probability = low_heap(loss, seed=seed)
     return SmallLoss(probability > clean_above, probability)
 
 
@@ -219,27 +211,3 @@ def _folds(labels: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int64
     fold_of = np.empty(len(labels), dtype=np.int64)
     fold_of[order] = np.arange(len(labels)) % folds
     return fold_of
-
-
-def _low_heap(scaled: NDArray[np.float64], seed: int) -> NDArray[np.float32]:
-    import warnings
-
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.mixture import GaussianMixture
-
-    mixture = GaussianMixture(
-        n_components=2,
-        max_iter=MIXTURE_STEPS,
-        tol=MIXTURE_TOLERANCE,
-        reg_covar=MIXTURE_FLOOR,
-        random_state=seed,
-    )
-    with warnings.catch_warnings():
-        # Ten steps are the published setting, not a failure to converge.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        mixture.fit(scaled[:, None])
-    means = mixture.means_[:, 0]
-    between = np.clip(scaled, means.min(), means.max())
-    found = mixture.predict_proba(between[:, None])[:, int(means.argmin())]
-    result: NDArray[np.float32] = found.astype(np.float32)
-    return result

@@ -91,6 +91,10 @@ class _Source:
         self._chosen = chosen
         self._asked = np.empty(0, dtype=np.int64)
 
+    @property
+    def has_model(self) -> bool:
+        return self._context.store.artefact("model") is not None
+
     def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         return self._context.vectors(rows)
 

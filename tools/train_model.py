@@ -21,6 +21,8 @@ from .labels import LabelledRows, gold_labels, training_labels
 from .predictions import Predictions
 
 FOLDS = 5
+FINE_TUNED: frozenset[LearnerName] = frozenset({"bert", "setfit"})
+"""Learners whose fit is a fine-tuning of a transformer."""
 MIN_GOLD = 8
 """Below this many gold items a temperature says nothing; confidence stays absent."""
 
@@ -29,7 +31,8 @@ class TrainArgs(ToolArgs):
     """Which learner to fit, and whether this is the model that will be handed over."""
 
     learner: Annotated[
-        LearnerName | None, Field(description="linear, svm or bert; by default the run's learner")
+        LearnerName | None,
+        Field(description="linear, svm, bert or setfit; by default the run's learner"),
     ] = None
     final: Annotated[
         bool, Field(description="also learn from the gold items: the model to hand over")
@@ -152,7 +155,8 @@ def _calibrate(
         probabilities = predictions_of(context, model).of(gold.rows, context.call)
         return fit_temperature(probabilities, truth), f"{len(gold)} gold items"
     previous = context.store.artefact("model")
-    if kind == "bert" and previous and previous["temperature"] and previous["learner"] == kind:
+    slow = kind in FINE_TUNED
+    if slow and previous and previous["temperature"] and previous["learner"] == kind:
         # Fine-tuning once a fold would take minutes; the last round's model is its near twin.
         kept = Temperature(float(previous["temperature"]), len(gold))
         return kept, f"{len(gold)} gold items, by the model of the last round"

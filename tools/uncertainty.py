@@ -4,6 +4,10 @@ Every measure takes probabilities of shape (n, C) and gives n numbers in [0, 1]:
 probability is on one class, 1 when the classes cannot be told apart by it. For two classes the
 three measures order the items in the same way; they differ from three classes on. Survey and
 names: Settles, "Active Learning Literature Survey" (2009), section 3.1.
+
+Where an item may have several labels, each probability stands by itself. `MULTI_LABEL_MEASURES`
+has a form of each measure for that, by the same names: 0 when every label is certain, on or off,
+1 when all are at even odds.
 """
 
 from __future__ import annotations
@@ -83,9 +87,78 @@ def entropy(p: Probabilities) -> NDArray[np.float32]:
     return _unit(shannon(checked) / np.float32(np.log(checked.shape[1])))
 
 
+def label_set_least_confidence(p: Probabilities) -> NDArray[np.float32]:
+    """One minus the probability of the likeliest set of labels, stretched so that even odds give 1.
+
+    u = (1 - prod_c max(p_c, 1 - p_c)) / (1 - 2^-C): `least_confidence` over the 2^C sets of
+    labels, with labels independent of one another.
+
+    Args:
+        p: probability of each label, shape (n, C) with C >= 1, each in [0, 1].
+
+    Returns:
+        Shape (n,), float32, in [0, 1].
+
+    Raises:
+        UserError: not a table of such probabilities; the message names the first bad row.
+    """
+    checked = check_label_probabilities(p)
+    best = np.maximum(checked, 1.0 - checked).prod(axis=1)
+    return _unit((1.0 - best) / np.float32(1.0 - 0.5 ** checked.shape[1]))
+
+
+def binary_minimum(p: Probabilities) -> NDArray[np.float32]:
+    """One minus the lead of the two answers about the label where it is smallest.
+
+    u = 1 - min_c |2 p_c - 1|: one doubtful label is enough (BinMin, after Brinker 2006).
+
+    Args:
+        p: probability of each label, shape (n, C) with C >= 1, each in [0, 1].
+
+    Returns:
+        Shape (n,), float32, in [0, 1].
+
+    Raises:
+        UserError: not a table of such probabilities; the message names the first bad row.
+    """
+    return _unit(1.0 - np.abs(2.0 * check_label_probabilities(p) - 1.0).min(axis=1))
+
+
+def mean_label_entropy(p: Probabilities) -> NDArray[np.float32]:
+    """Mean over the labels of the entropy of having it or not, as a share of the largest.
+
+    u = mean_c(-p_c log p_c - (1 - p_c) log(1 - p_c)) / log 2, which is the entropy of the set of
+    labels, with labels independent of one another, over C log 2.
+
+    Args:
+        p: probability of each label, shape (n, C) with C >= 1, each in [0, 1].
+
+    Returns:
+        Shape (n,), float32, in [0, 1].
+
+    Raises:
+        UserError: not a table of such probabilities; the message names the first bad row.
+    """
+    checked = check_label_probabilities(p)
+    nats = shannon(checked) + shannon(1.0 - checked)
+    return _unit(nats / np.float32(checked.shape[1] * np.log(2.0)))
+
+
 MEASURES: Mapping[str, Measure] = MappingProxyType(
     {"least_confidence": least_confidence, "margin": margin, "entropy": entropy}
 )
+MULTI_LABEL_MEASURES: Mapping[str, Measure] = MappingProxyType(
+    {
+        "least_confidence": label_set_least_confidence,
+        "margin": binary_minimum,
+        "entropy": mean_label_entropy,
+    }
+)
+
+
+def measures(*, multi_label: bool) -> Mapping[str, Measure]:
+    """The measures by name, in the form for one label an item or for several."""
+    return MULTI_LABEL_MEASURES if multi_label else MEASURES
 
 
 def shannon(p: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -136,6 +209,35 @@ def check_probabilities(p: Probabilities) -> NDArray[np.float32]:
             f"row {row} of the probabilities is {_short(table[row])} and sums to "
             f"{float(sums[row])!r}: every row must be non-negative and sum to 1 "
             "(a row of zeros means that the model gave no prediction)"
+        )
+    return table
+
+
+def check_label_probabilities(p: Probabilities) -> NDArray[np.float32]:
+    """The same table in float32, after making sure that each value is a probability by itself.
+
+    Args:
+        p: probability of each label, shape (n, C) with C >= 1; n may be 0.
+
+    Returns:
+        Shape (n, C), float32; the same memory where the input was float32 already.
+
+    Raises:
+        UserError: another shape, or a value that is not in [0, 1].
+    """
+    table = np.asarray(p, dtype=np.float32)
+    if table.ndim != 2 or table.shape[1] < 1:
+        raise UserError(
+            f"probabilities have shape {table.shape!r}: give one row per item and one column "
+            "per label"
+        )
+    # NaN comes through both, and no comparison with it is true.
+    if len(table) and not (table.min() >= 0.0 and table.max() <= 1.0):
+        good = ((table >= 0.0) & (table <= 1.0)).all(axis=1)
+        row = int(np.argmin(good))
+        raise UserError(
+            f"row {row} of the probabilities is {_short(table[row])}: every label must have a "
+            "probability from 0 to 1"
         )
     return table
 

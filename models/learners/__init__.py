@@ -26,11 +26,17 @@ LEARNERS: dict[str, tuple[str, str]] = {
     "linear": (".linear", "LinearLearner"),
     "svm": (".svm", "SvmLearner"),
     "bert": (".bert", "BertLearner"),
+    "setfit": (".setfit", "SetFitLearner"),
 }
 
 
 def make_learner(
-    name: str, *, label_names: list[str], label_texts: list[str], encoder: Encoder
+    name: str,
+    *,
+    label_names: list[str],
+    label_texts: list[str],
+    encoder: Encoder,
+    multi_label: bool = False,
 ) -> Learner:
     """A learner that is yet to be trained.
 
@@ -38,13 +44,20 @@ def make_learner(
         name: a key of `LEARNERS`.
         label_names: C >= 2 different names; a label's index everywhere is its place here.
         label_texts: C texts, each the label's name or `name: definition`.
-        encoder: makes vectors where none are given; `bert` fine-tunes its transformer.
+        encoder: makes vectors where none are given; `bert` and `setfit` fine-tune its
+            transformer.
+        multi_label: an item may have several labels, or none.
 
     Raises:
         UserError: unknown name, too few or repeated labels.
     """
     make: Callable[..., Learner] = _class_of(name)
-    return make(label_names=label_names, label_texts=label_texts, encoder=encoder)
+    return make(
+        label_names=label_names,
+        label_texts=label_texts,
+        encoder=encoder,
+        multi_label=multi_label,
+    )
 
 
 def load_learner(folder: Path, *, encoder: Encoder | None = None) -> Learner:

@@ -1,16 +1,12 @@
-"""The work behind the BERT learner: open, train and run a transformer classifier.
+"""Training of the top layers and the head of a transformer classifier.
 
 Imports torch, so it is itself imported only when a learner needs it.
 """
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,22 +14,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ...store.errors import UserError
-from ..compute import (
-    best_device,
-    compute_dtype,
-    quiet_libraries,
-    run_batches,
-    single_threaded,
-    token_batches,
-)
+from ..compute import compute_dtype, run_batches, single_threaded, token_batches
+from ..mixture import low_heap
 from ..progress import NoProgress, Progress, Task
-from .frozen import FreshStates, Frozen, open_states, padded
-from .layers import add_mean_pooling, check_parts, cut_of, frozen_names, only_top
-from .linear import inverse_regularisation
-from .states import HiddenStates, States
+from . import bert_losses
+from .bert_head import can_start_as_probe, renew_head, start_as_probe, without_head
+from .bert_model import Classifier, as_dtype, seeded
+from .bert_options import DEFAULTS, BertOptions
+from .bert_rows import BATCH_ROWS, Rows, batches, held_out, rarity
+from .frozen import FreshStates, open_states, padded
+from .layers import cut_of, frozen_names, only_top
+from .states import States
 
-BATCH_ROWS = 16
 # From the probe's start, 120 steps at a high rate reach what 350 reach, with confidence that
 # means more: measured on 150 questions of six types, log loss 0.64 against 1.38 on unseen ones.
 SMALLEST_STEPS = 150
@@ -43,126 +35,34 @@ LEARNING_RATE = 4e-4
 WEIGHT_DECAY = 0.01
 WARM_UP = 0.1
 LARGEST_GRADIENT = 1.0
-LABEL_SMOOTHING = 0.1
-# The head's features have variance 1; scaled by this they stay where tanh is nearly straight.
-PROBE_SCALE = 0.2
-_DRAWN_TOGETHER = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Training rows: texts, label indices, weights; aligned."""
-
-    texts: list[str]
-    labels: NDArray[np.int64]
-    weights: NDArray[np.float32]
-    hidden: HiddenStates | None = None
-    """Keeps the states of all texts but the last `unkept`."""
-    unkept: int = 0
-
-
-class Classifier:
-    """A transformer classifier with its tokeniser."""
-
-    def __init__(self, model: Any, tokenizer: Any, device: torch.device) -> None:
-        self.model = model.to(device).eval()
-        self.tokenizer = tokenizer
-        self.device = device
-        self.frozen = Frozen(self.model, tokenizer, device)
-
-    def probabilities(
-        self, texts: Sequence[str], hidden: HiddenStates | None, progress: Progress
-    ) -> NDArray[np.float32]:
-        """Class probabilities (n, C), longest texts first."""
-        result = np.empty((len(texts), self.model.config.num_labels), dtype=np.float32)
-        if not len(texts):
-            return result
-        states = open_states(self.frozen, texts, hidden)
-        model = self.top()
-
-        def work(rows: NDArray[np.int64]) -> NDArray[np.float32]:
-            with torch.inference_mode():
-                batch = _cast(padded(states.get(rows), self.device), model.dtype)
-                logits = model(**batch).logits
-                found: NDArray[np.float32] = logits.float().softmax(dim=1).cpu().numpy()
-            return found
-
-        with progress.task("Scoring", len(texts)) as task:
-            run_batches(work, token_batches(states.lengths), result, device=self.device, task=task)
-        return result
-
-    def top(self) -> Any:
-        """A copy without the frozen layers, in the precision that is fastest here."""
-        with only_top(self.model):
-            return _for_inference(self.model, compute_dtype(self.device))
-
-    def trained_arrays(self) -> list[NDArray[Any]]:
-        """The weights that training changes, in the order of their names."""
-        state = self.model.state_dict()
-        frozen = frozen_names(self.model)
-        return [state[name].cpu().numpy() for name in sorted(state) if name not in frozen]
-
-    def save(self, folder: Path) -> None:
-        """Write model and tokeniser the way `transformers` does."""
-        with quiet_libraries():
-            self.model.save_pretrained(folder)
-            self.tokenizer.save_pretrained(folder)
-
-
-def open_classifier(location: str, label_names: list[str], seed: int) -> Classifier:
-    """The transformer at `location` with a new head for these labels.
-
-    Raises:
-        UserError: no transformer there, or one whose layers this module does not know.
-    """
-    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
-
-    with quiet_libraries(), seeded(seed):
-        try:
-            config = AutoConfig.from_pretrained(location)
-            pooled = config.model_type == "bert"
-            config.num_hidden_layers += int(pooled)
-            config.id2label = dict(enumerate(label_names))
-            config.label2id = {name: index for index, name in enumerate(label_names)}
-            model = AutoModelForSequenceClassification.from_pretrained(
-                location,
-                config=config,
-                dtype=torch.float32,
-            )
-            tokenizer = AutoTokenizer.from_pretrained(location)
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"no transformer to fine-tune at {location!r} ({' '.join(str(error).split())}): "
-                "choose another encoder"
-            ) from error
-    check_parts(model)
-    if pooled:
-        add_mean_pooling(model)
-    return Classifier(model, tokenizer, best_device())
-
-
-def reopen_classifier(folder: Path) -> Classifier:
-    """The classifier that `Classifier.save` wrote."""
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-    with quiet_libraries():
-        try:
-            model = AutoModelForSequenceClassification.from_pretrained(
-                folder, dtype=torch.float32, local_files_only=True
-            )
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"the model in {str(folder)!r} cannot be read "
-                f"({' '.join(str(error).split())}): train and save it again"
-            ) from error
-    return Classifier(model, tokenizer, best_device())
+# The log loss of fewer than about 40 rows held out says too little to stop by.
+EARLY_ROWS, HELD_SHARE = 200, 5
+LOOK_EVERY, PATIENCE = 25, 4
+# Two heaps of losses cannot be told apart in fewer rows.
+HEAP_ROWS, HEAP_EPOCHS = 50, 2
+CLEAN_ABOVE = 0.5
+# The part of the steps over which what mixing adds grows to its full weight.
+MIX_RAMP = 0.5
 
 
 def train(
-    classifier: Classifier, rows: Rows, *, seed: int, progress: Progress
+    classifier: Classifier,
+    rows: Rows,
+    *,
+    seed: int,
+    progress: Progress,
+    options: BertOptions = DEFAULTS,
+    further: bool = False,
 ) -> tuple[int, float, tuple[str, ...]]:
     """Train the top layers and the head in place.
+
+    Args:
+        classifier: as opened, or trained before.
+        rows: what to learn.
+        seed: of the head, the order of rows and the dropout.
+        progress: shows a bar.
+        options: how.
+        further: go on from the classifier's weights, head and all.
 
     Returns:
         Gradient steps, mean loss of the last tenth of them, notes.
@@ -172,33 +72,220 @@ def train(
     frozen = frozen_names(model)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name not in frozen)
-    probed = _start_as_probe(model, _first_tokens(classifier, hidden), rows)
+    probed = can_start_as_probe(model)
+    start = "where the last fit ended"
+    if not further:
+        start = _start_head(classifier, hidden, rows, seed, probed)
     least = SMALLEST_STEPS if probed else RANDOM_HEAD_STEPS
     steps = max(least, SMALLEST_EPOCHS * math.ceil(len(rows.texts) / BATCH_ROWS))
-    with progress.task("Training", steps) as task, only_top(model):
-        losses = _descend(model, hidden, rows, steps, seed, task)
+    steps = steps // 2 if further else steps
+    run = _Run(classifier, hidden, rows, options, seed)
+    with progress.task("Training", steps) as task:
+        losses = run.descend(steps, task)
     model.eval()
-    cut = cut_of(model)
-    start = "as a logistic regression" if probed else "at random"
-    notes = (f"{cut} bottom layers frozen, the head started {start}",)
-    return steps, float(np.mean(losses[-max(1, steps // 10) :])), notes
+    notes = (f"{cut_of(model)} bottom layers frozen, the head started {start}", *run.notes)
+    return len(losses), float(np.mean(losses[-max(1, len(losses) // 10) :])), notes
 
 
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Torch draws from `seed` within, and goes on as before after."""
-    devices = list(range(torch.cuda.device_count()))
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
-        yield
+class _Run:
+    """One training of a classifier on rows whose frozen states are known."""
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        hidden: list[NDArray[np.uint16]],
+        rows: Rows,
+        options: BertOptions,
+        seed: int,
+    ) -> None:
+        self.classifier, self.model = classifier, classifier.model
+        self.options, self.seed, self.multi_label = options, seed, classifier.multi_label
+        self.hidden = hidden
+        self.items = rows.items
+        self.notes: list[str] = []
+        rare = rarity(rows.targets, rows.weights)
+        weights = rows.weights * (rare if options.balance == "weights" else 1.0)
+        self.often = rare if options.balance == "batches" else None
+        self.held = self._held_rows(rows)
+        self.kept = np.setdiff1d(np.arange(len(rows.texts)), self.held)
+        self.targets = self._tensor(rows.targets)
+        # The labels that mixed rows are mixed under; with `small_loss` not always the given ones.
+        self.mixed = self.targets.clone()
+        self.given_weights = self._tensor(weights)
+        self.weights = self.given_weights.clone()
+        self.head: Any = None
+        self.trained: list[nn.Parameter] = []
+        self.best: tuple[float, int, list[Tensor]] = (math.inf, 0, [])
+        self.left_out: int | None = None
+
+    def descend(self, steps: int, task: Task) -> list[float]:
+        """Train the top in place and give the loss of each step."""
+        self.trained = [each for each in self.model.parameters() if each.requires_grad]
+        losses: list[float] = []
+        with (
+            seeded(self.seed),
+            single_threaded(),
+            only_top(self.model),
+            without_head(self.model) as head,
+        ):
+            self.head = head
+            optimiser, schedule = _optimiser(self.trained, steps)
+            lengths = np.array([len(self.hidden[row]) for row in self.kept])
+            often = None if self.often is None else self.often[self.kept]
+            self.model.train()
+            for chosen in batches(lengths, steps, self.seed, often):
+                loss = self._loss(self.kept[chosen], len(losses) / steps)
+                optimiser.zero_grad(set_to_none=True)
+                torch.autograd.backward(loss)
+                nn.utils.clip_grad_norm_(self.trained, LARGEST_GRADIENT)
+                optimiser.step()
+                schedule.step()
+                losses.append(float(loss.detach()))
+                task.advance()
+                self._separate(len(losses))
+                if self._should_stop(len(losses)):
+                    task.advance(steps - len(losses))
+                    break
+            optimiser.zero_grad(set_to_none=True)
+        self._back_to_best(len(losses))
+        if self.left_out is not None:
+            self.notes.append(f"{self.left_out} items left out at the end for their high loss")
+        elif self.options.small_loss:
+            self.notes.append(f"no item left out: fewer than {HEAP_ROWS} to train on")
+        return losses
+
+    def _tensor(self, values: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(values.astype(np.float32)).to(self.classifier.device)
+
+    def _held_rows(self, rows: Rows) -> NDArray[np.int64]:
+        if not self.options.early_stopping:
+            return np.empty(0, dtype=np.int64)
+        if rows.items < EARLY_ROWS:
+            self.notes.append(
+                f"no early stopping: {rows.items} labelled items, at least {EARLY_ROWS} are needed"
+            )
+            return np.empty(0, dtype=np.int64)
+        return np.flatnonzero(held_out(rows.targets[: rows.items], HELD_SHARE, self.seed))
+
+    def _features(self, batch: dict[str, Tensor]) -> Tensor:
+        """What the head reads of a batch of states."""
+        dtype = compute_dtype(self.classifier.device)
+        with torch.autocast(
+            self.classifier.device.type, dtype=dtype, enabled=dtype != torch.float32
+        ):
+            found: Tensor = self.model(**as_dtype(batch, torch.float32)).logits
+        return found
+
+    def _logits(self, features: Tensor) -> Tensor:
+        dtype = compute_dtype(self.classifier.device)
+        with torch.autocast(features.device.type, dtype=dtype, enabled=dtype != torch.float32):
+            found: Tensor = self.head(features)
+        return found.float()
+
+    def _loss(self, chosen: NDArray[np.int64], done: float) -> Tensor:
+        index = torch.from_numpy(chosen).to(self.classifier.device)
+        batch = padded([self.hidden[row] for row in chosen], self.classifier.device)
+        weights = self.weights[index]
+        features = self._features(batch)
+        logits = self._logits(features)
+        loss = _mean(self._supervised(logits, self.targets[index]), weights)
+        if not self.options.mixup:
+            return loss
+        again = self._logits(self._features(batch))
+        loss = 0.5 * (loss + _mean(self._supervised(again, self.targets[index]), weights))
+        extra = self._mixing(features, index) + _mean(
+            bert_losses.disagreement(logits, again, multi_label=self.multi_label),
+            self.given_weights[index],
+        )
+        return loss + min(1.0, done / MIX_RAMP) * extra
+
+    def _supervised(self, logits: Tensor, targets: Tensor) -> Tensor:
+        smoothing, several = self.options.smoothing, self.multi_label
+        if self.options.loss == "reverse_cross_entropy":
+            return bert_losses.symmetric_cross_entropy(
+                logits, targets, smoothing, multi_label=several
+            )
+        soft = bert_losses.smoothed(targets, smoothing, multi_label=several)
+        return bert_losses.cross_entropy(logits, soft, multi_label=several)
+
+    def _mixing(self, features: Tensor, index: Tensor) -> Tensor:
+        """The loss of each row mixed with another one of the batch."""
+        share = bert_losses.mixing_share()
+        other = torch.randperm(len(index), device="cpu").to(index.device)
+        targets, weights = self.mixed[index], self.given_weights[index]
+        logits = self._logits(share * features + (1.0 - share) * features[other])
+        wanted = share * targets + (1.0 - share) * targets[other]
+        losses = bert_losses.cross_entropy(logits, wanted, multi_label=self.multi_label)
+        return _mean(losses, share * weights + (1.0 - share) * weights[other])
+
+    def _read(self, rows: NDArray[np.int64]) -> Tensor:
+        """Logits of some rows by the model as it is now."""
+        self.model.eval()
+        states = _InMemory([self.hidden[row] for row in rows])
+        with NoProgress().task("", len(rows)) as task:
+            found = self.classifier.read(
+                states, self.head.out_features, lambda b: self._logits(self._features(b)), task
+            )
+        self.model.train()
+        return torch.from_numpy(found).to(self.classifier.device)
+
+    def _separate(self, done: int) -> None:
+        """With `small_loss`, at the end of an epoch: leave out what is probably wrong."""
+        epoch = math.ceil(len(self.kept) / BATCH_ROWS)
+        rows = self.kept[self.kept < self.items]
+        wanted = self.options.small_loss and len(rows) >= HEAP_ROWS
+        if not wanted or done < HEAP_EPOCHS * epoch or done % epoch:
+            return
+        logits, index = self._read(rows), torch.from_numpy(rows)
+        losses = bert_losses.surprise(logits, self.targets[index], multi_label=self.multi_label)
+        clean = low_heap(losses.cpu().numpy(), seed=self.seed) > CLEAN_ABOVE
+        right = torch.from_numpy(clean).to(logits.device)
+        self.weights[index] = torch.where(right, self.given_weights[index], 0.0)
+        own = bert_losses.sharpened(logits, multi_label=self.multi_label)
+        self.mixed[index] = torch.where(right[:, None], self.targets[index], own)
+        self.left_out = int((~clean).sum())
+
+    def _should_stop(self, done: int) -> bool:
+        """With `early_stopping`: look at the rows held out, keep the best weights."""
+        if not len(self.held) or done % LOOK_EVERY:
+            return False
+        index = torch.from_numpy(self.held)
+        losses = bert_losses.cross_entropy(
+            self._read(self.held), self.targets[index], multi_label=self.multi_label
+        )
+        loss = float(_mean(losses, self.given_weights[index]))
+        if loss < self.best[0]:
+            self.best = loss, done, [each.detach().clone() for each in self.trained]
+        return done - self.best[1] >= PATIENCE * LOOK_EVERY
+
+    def _back_to_best(self, done: int) -> None:
+        if not self.best[2]:
+            return
+        with torch.no_grad():
+            for parameter, best in zip(self.trained, self.best[2], strict=True):
+                parameter.copy_(best)
+        self.notes.append(
+            f"stopped after {done} steps, the weights are those of step {self.best[1]}: log loss "
+            f"{self.best[0]:.3f} on {len(self.held)} labelled items held out"
+        )
+
+
+class _InMemory:
+    """States of rows that are all there: see `States`."""
+
+    def __init__(self, rows: Sequence[NDArray[np.uint16]]) -> None:
+        self._rows = rows
+        self.lengths = np.array([len(row) for row in rows], dtype=np.int64)
+
+    def get(self, rows: NDArray[np.int64]) -> list[NDArray[np.uint16]]:
+        return [self._rows[row] for row in rows]
 
 
 def _frozen_outputs(classifier: Classifier, rows: Rows) -> list[NDArray[np.uint16]]:
     """The states of each row: kept ones where there are, the others computed now."""
-    kept = len(rows.texts) - rows.unkept
     parts = [
-        open_states(classifier.frozen, rows.texts[:kept], rows.hidden),
-        FreshStates(classifier.frozen, rows.texts[kept:]),
+        open_states(classifier.frozen, rows.texts[: rows.items], rows.hidden),
+        FreshStates(classifier.frozen, rows.texts[rows.items :]),
     ]
     return [row for part in parts for row in _all_of(part, classifier.device)]
 
@@ -217,49 +304,34 @@ def _all_of(states: States, device: torch.device) -> list[NDArray[np.uint16]]:
     return found
 
 
-def _first_tokens(classifier: Classifier, hidden: list[NDArray[np.uint16]]) -> NDArray[np.float32]:
-    """What the untouched model gives for the first token of each row: (n, dim)."""
-    result = np.empty((len(hidden), classifier.frozen.dim), dtype=np.float32)
-    model = classifier.top()
-
-    def work(rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        with torch.inference_mode():
-            batch = padded([hidden[row] for row in rows], classifier.device)
-            states = model.base_model(**_cast(batch, model.dtype)).last_hidden_state
-            found: NDArray[np.float32] = states[:, 0].float().cpu().numpy()
-        return found
-
-    batches = token_batches(np.array([len(row) for row in hidden]))
+def _start_head(
+    classifier: Classifier,
+    hidden: list[NDArray[np.uint16]],
+    rows: Rows,
+    seed: int,
+    probed: bool,
+) -> str:
+    model = classifier.model
+    with seeded(seed):
+        renew_head(model)
+    if not probed:
+        return "at random"
+    top = classifier.top()
     with NoProgress().task("", len(hidden)) as task:
-        run_batches(work, batches, result, device=classifier.device, task=task)
-    return result
+        first = classifier.read(
+            _InMemory(hidden),
+            classifier.frozen.dim,
+            lambda batch: (
+                top.base_model(**as_dtype(batch, top.dtype)).last_hidden_state[:, 0].float()
+            ),
+            task,
+        )
+    weights = rows.weights * rarity(rows.targets, rows.weights)
+    start_as_probe(model, first, rows.targets, weights, multi_label=classifier.multi_label)
+    return "as a logistic regression"
 
 
-def _start_as_probe(model: Any, first: NDArray[np.float32], rows: Rows) -> bool:
-    """Set pooler and classifier so that the untouched model is a linear probe."""
-    pooler = getattr(getattr(model.base_model, "pooler", None), "dense", None)
-    if not isinstance(pooler, nn.Linear) or not isinstance(model.classifier, nn.Linear):
-        return False
-    from sklearn.linear_model import LogisticRegression
-
-    classes = model.config.num_labels
-    strength = inverse_regularisation(classes) / (PROBE_SCALE**2 * first.shape[1])
-    probe = LogisticRegression(C=strength, max_iter=500)
-    probe.fit(np.tanh(PROBE_SCALE * first), rows.labels, sample_weight=rows.weights)
-    coefficients, intercept = probe.coef_, probe.intercept_
-    if classes == 2:
-        coefficients = np.concatenate([-coefficients, coefficients]) / 2
-        intercept = np.concatenate([-intercept, intercept]) / 2
-    with torch.no_grad():
-        pooler.weight.copy_(PROBE_SCALE * torch.eye(first.shape[1]))
-        pooler.bias.zero_()
-        model.classifier.weight.copy_(torch.from_numpy(coefficients))
-        model.classifier.bias.copy_(torch.from_numpy(intercept))
-    return True
-
-
-def _optimiser(model: Any, steps: int) -> tuple[Any, Any]:
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+def _optimiser(trained: list[nn.Parameter], steps: int) -> tuple[Any, Any]:
     groups = [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": WEIGHT_DECAY},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
@@ -273,78 +345,5 @@ def _optimiser(model: Any, steps: int) -> tuple[Any, Any]:
     return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
 
 
-def _shuffled(lengths: NDArray[np.int64], steps: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    """`steps` batches of row numbers, longest row first; every row once before any row again.
-
-    A few batches are drawn together and divided by length, so that little is spent on padding.
-    """
-    generator = np.random.default_rng(seed)
-    size = min(BATCH_ROWS, len(lengths))
-    queue = np.empty(0, dtype=np.int64)
-    done = 0
-    while done < steps:
-        while len(queue) < size * _DRAWN_TOGETHER:
-            queue = np.concatenate([queue, generator.permutation(len(lengths))])
-        drawn, queue = np.split(queue, [size * _DRAWN_TOGETHER])
-        batches = np.split(drawn[np.argsort(-lengths[drawn], kind="stable")], _DRAWN_TOGETHER)
-        for place in generator.permutation(_DRAWN_TOGETHER)[: steps - done]:
-            yield batches[place]
-            done += 1
-
-
-def _descend(
-    model: Any,
-    hidden: list[NDArray[np.uint16]],
-    rows: Rows,
-    steps: int,
-    seed: int,
-    task: Task,
-) -> list[float]:
-    """Train the top in place and give the loss of each step."""
-    device = next(model.parameters()).device
-    labels = torch.from_numpy(rows.labels).to(device)
-    weights = torch.from_numpy(rows.weights).to(device)
-    lengths = np.array([len(row) for row in hidden])
-    losses = []
-    with seeded(seed), single_threaded():
-        optimiser, schedule = _optimiser(model, steps)
-        model.train()
-        for chosen in _shuffled(lengths, steps, seed):
-            index = torch.from_numpy(chosen).to(device)
-            batch = padded([hidden[row] for row in chosen], device)
-            loss = _loss(model, batch, labels[index], weights[index])
-            optimiser.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
-            nn.utils.clip_grad_norm_(model.parameters(), LARGEST_GRADIENT)
-            optimiser.step()
-            schedule.step()
-            losses.append(float(loss.detach()))
-            task.advance()
-        optimiser.zero_grad(set_to_none=True)
-    return losses
-
-
-def _loss(model: Any, batch: dict[str, Tensor], labels: Tensor, weights: Tensor) -> Tensor:
-    dtype = compute_dtype(labels.device)
-    with torch.autocast(labels.device.type, dtype=dtype, enabled=dtype != torch.float32):
-        logits = model(**_cast(batch, torch.float32)).logits
-    losses = nn.functional.cross_entropy(
-        logits.float(), labels, reduction="none", label_smoothing=LABEL_SMOOTHING
-    )
-    return (losses * weights).sum() / weights.sum()
-
-
-def _for_inference(model: Any, dtype: torch.dtype) -> Any:
-    fast = copy.deepcopy(model).to(dtype)
-    # The logits decide; in bfloat16 they would have three digits only.
-    fast.classifier.float()
-    fast.classifier.register_forward_pre_hook(_to_float)
-    return fast
-
-
-def _to_float(_module: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    return tuple(argument.float() for argument in arguments)
-
-
-def _cast(batch: dict[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
-    return {**batch, "inputs_embeds": batch["inputs_embeds"].to(dtype)}
+def _mean(losses: Tensor, weights: Tensor) -> Tensor:
+    return (losses * weights).sum() / weights.sum().clamp_min(1e-9)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...store.errors import OperatorError, UserError
+from .logistic import Posterior
 
 MODEL_FILE = "model.joblib"
 
@@ -38,6 +40,41 @@ def as_estimator(coefficients: NDArray[Any], intercept: NDArray[Any]) -> Any:
     return model
 
 
+def as_one_vs_rest(coefficients: NDArray[Any], intercept: NDArray[Any]) -> Any:
+    """A fitted `OneVsRestClassifier` of C logistic regressions, for several labels an item.
+
+    Its `predict_proba` gives (n, C) probabilities, each by itself; its `predict` 0 and 1.
+
+    Args:
+        coefficients: (C, dim).
+        intercept: (C,).
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
+    from sklearn.preprocessing import LabelBinarizer
+
+    classes = len(coefficients)
+    model = OneVsRestClassifier(LogisticRegression())
+    model.estimators_ = [
+        as_estimator(coefficients[place : place + 1], intercept[place : place + 1])
+        for place in range(classes)
+    ]
+    # Fitted to a matrix of 0 and 1, it knows that an item may have several labels.
+    model.label_binarizer_ = LabelBinarizer(sparse_output=True).fit(np.eye(classes, dtype=int))
+    model.classes_ = model.label_binarizer_.classes_
+    model.n_features_in_ = coefficients.shape[1]
+    return model
+
+
+def weights_of(estimator: Any) -> tuple[NDArray[Any], NDArray[Any], bool]:
+    """Coefficients, intercept, and whether for several labels, of what `as_...` made."""
+    parts = getattr(estimator, "estimators_", None)
+    if parts is None:
+        return estimator.coef_, estimator.intercept_, False
+    coefficients = np.concatenate([part.coef_ for part in parts])
+    return coefficients, np.concatenate([part.intercept_ for part in parts]), True
+
+
 @contextmanager
 def many_classes() -> Iterator[None]:
     """For fitting: no warning that numbers of few examples each may not be classes; they are."""
@@ -48,24 +85,37 @@ def many_classes() -> Iterator[None]:
         yield
 
 
-def save_estimator(folder: Path, estimator: Any, label_names: list[str]) -> None:
-    """Write `model.joblib`: a dictionary of `classifier` and `label_names`.
+def save_estimator(
+    folder: Path, estimator: Any, label_names: list[str], posterior: Posterior | None
+) -> None:
+    """Write `model.joblib`: a dictionary of `classifier`, `label_names` and `posterior`.
+
+    The posterior, where there is one, is a dictionary of arrays, so that the file opens without
+    this package.
 
     Raises:
         OperatorError: the folder cannot be written.
     """
     import joblib
 
+    saved = {"classifier": estimator, "label_names": label_names}
+    if posterior is not None:
+        saved["posterior"] = {
+            field.name: getattr(posterior, field.name) for field in fields(posterior)
+        }
     try:
-        joblib.dump({"classifier": estimator, "label_names": label_names}, folder / MODEL_FILE)
+        joblib.dump(saved, folder / MODEL_FILE)
     except OSError as error:
         raise OperatorError(
             f"the model cannot be saved in {str(folder)!r} ({error}): give a writable folder"
         ) from error
 
 
-def load_estimator(folder: Path) -> Any:
-    """The classifier that `save_estimator` wrote. A pickle: load only what you trust.
+def load_estimator(folder: Path) -> tuple[Any, Posterior | None]:
+    """What `save_estimator` wrote. A pickle: load only what you trust.
+
+    Returns:
+        The classifier; and the posterior, `None` in a file of a version that had none.
 
     Raises:
         UserError: the file is absent or damaged.
@@ -73,7 +123,9 @@ def load_estimator(folder: Path) -> Any:
     import joblib
 
     try:
-        return joblib.load(folder / MODEL_FILE)["classifier"]
+        saved = joblib.load(folder / MODEL_FILE)
+        arrays = saved.get("posterior")
+        return saved["classifier"], None if arrays is None else Posterior(**arrays)
     except (OSError, EOFError, KeyError, ValueError, TypeError, IndexError) as error:
         raise UserError(
             f"{str(folder / MODEL_FILE)!r} cannot be read ({error!r}): train and save it again"
@@ -81,8 +133,18 @@ def load_estimator(folder: Path) -> Any:
 
 
 def mean_log_loss(
-    probabilities: NDArray[Any], labels: NDArray[np.int64], weights: NDArray[Any]
+    probabilities: NDArray[Any],
+    targets: NDArray[np.float32],
+    weights: NDArray[Any],
+    *,
+    multi_label: bool,
 ) -> float:
-    """Weighted mean of -log p(label), each p taken as at least 1e-9."""
-    chosen = probabilities[np.arange(len(labels)), labels]
-    return float(np.average(-np.log(np.maximum(chosen, 1e-9)), weights=weights))
+    """Weighted mean cross entropy of n rows, each probability taken as at least 1e-9.
+
+    With `multi_label` it is the mean over the labels too, each of them yes or no.
+    """
+    losses = -targets * np.log(np.maximum(probabilities, 1e-9))
+    if not multi_label:
+        return float(np.average(losses.sum(axis=1), weights=weights))
+    losses -= (1 - targets) * np.log(np.maximum(1 - probabilities, 1e-9))
+    return float(np.average(losses.mean(axis=1), weights=weights))

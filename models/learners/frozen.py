@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ..compute import MAX_CHARS, MAX_TOKENS, compute_dtype, encodable, quiet_libraries
 from ..encoders import stable_tokenizer
+from ..pairs import is_pair, split_pair
 from .layers import bottom_modules, copy_of_bottom, cut_of
 from .states import HiddenStates, States
 
@@ -61,20 +62,26 @@ class Frozen:
 
     def tokenise(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
         """See `FrozenLayers.tokenise`."""
-        if not texts:
-            return []
-        cut = [encodable(text[:MAX_CHARS]) for text in texts]
-        with quiet_libraries():
-            found = self._tokenizer(cut, truncation=True, max_length=self._limit)["input_ids"]
-        return [np.array(ids, dtype=np.int32) for ids in found]
+        paired = [is_pair(text) for text in texts]
+        singles = [_cut(text) for text, pair in zip(texts, paired, strict=True) if not pair]
+        parts = [split_pair(text) for text, pair in zip(texts, paired, strict=True) if pair]
+        alone = iter(self._ids(singles))
+        both = iter(self._ids([_cut(first) for first, _ in parts], [_cut(two) for _, two in parts]))
+        return [next(both if pair else alone) for pair in paired]
 
     def batch(self, tokens: Sequence[NDArray[np.int32]]) -> dict[str, Tensor]:
         """Rows of token ids as padded tensors on the device."""
-        padded = [torch.from_numpy(row.astype(np.int64)) for row in tokens]
+        rows = [torch.from_numpy(row.astype(np.int64)) for row in tokens]
         fill = int(self._tokenizer.pad_token_id)
-        ids = nn.utils.rnn.pad_sequence(padded, batch_first=True, padding_value=fill)
-        mask = mask_of([len(row) for row in tokens])
-        return {"input_ids": ids.to(self.device), "attention_mask": mask.to(self.device)}
+        ids = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=fill)
+        second = ids < 0
+        found = {
+            "input_ids": torch.where(second, ~ids, ids),
+            "attention_mask": mask_of([len(row) for row in tokens]),
+        }
+        if getattr(self._model.config, "type_vocab_size", 1) > 1:
+            found["token_type_ids"] = second.long()
+        return {name: tensor.to(self.device) for name, tensor in found.items()}
 
     def states(self, tokens: Sequence[NDArray[np.int32]]) -> list[NDArray[np.uint16]]:
         """See `FrozenLayers.states`."""
@@ -85,6 +92,23 @@ class Frozen:
             found = self._bottom(**self.batch(tokens)).last_hidden_state
             bits = found.to(torch.bfloat16).cpu().view(torch.int16).numpy().view(np.uint16)
         return [row[: len(ids)] for row, ids in zip(bits, tokens, strict=True)]
+
+    def _ids(self, firsts: list[str], seconds: list[str] | None = None) -> list[NDArray[np.int32]]:
+        if not firsts:
+            return []
+        with quiet_libraries():
+            found = self._tokenizer(
+                firsts,
+                seconds,
+                truncation="longest_first",
+                max_length=self._limit,
+                return_token_type_ids=seconds is not None,
+            )
+        every = [np.array(ids, dtype=np.int32) for ids in found["input_ids"]]
+        if seconds is None:
+            return every
+        types = [np.array(each) for each in found["token_type_ids"]]
+        return [np.where(kind == 1, ~ids, ids) for ids, kind in zip(every, types, strict=True)]
 
 
 class FreshStates:
@@ -120,3 +144,7 @@ def mask_of(lengths: Sequence[int]) -> Tensor:
     """(n, longest) ones where a row has tokens."""
     sizes = torch.tensor(lengths)
     return (torch.arange(int(sizes.max())) < sizes[:, None]).long()
+
+
+def _cut(text: str) -> str:
+    return encodable(text[:MAX_CHARS])

@@ -20,8 +20,30 @@ FROZEN_SHARE = 2 / 3
 POOLING_GAIN = 20.0
 
 
+def freeze(model: Any, frozen_layers: int | None) -> None:
+    """Say how many layers, counted from the embeddings, are frozen; saved with the model.
+
+    Args:
+        model: a transformer classifier.
+        frozen_layers: from 0 (the embeddings alone) to all; `None` for two thirds of them.
+
+    Raises:
+        UserError: the model has fewer layers.
+    """
+    layers = len(_layers(model)) - _pooling_layers(model)
+    if frozen_layers is not None and not 0 <= frozen_layers <= layers:
+        raise UserError(
+            f"frozen_layers is {frozen_layers!r} for an encoder of {layers!r} layers: "
+            f"give 0 to {layers!r}"
+        )
+    model.config.frozen_layers = frozen_layers
+
+
 def cut_of(model: Any) -> int:
-    """How many layers, counted from the embeddings, are frozen."""
+    """How many layers, counted from the embeddings, are frozen: what `freeze` said."""
+    said: int | None = getattr(model.config, "frozen_layers", None)
+    if said is not None:
+        return said
     layers = len(_layers(model)) - _pooling_layers(model)
     return min(layers - 1, round(layers * FROZEN_SHARE))
 
@@ -65,16 +87,17 @@ def copy_of_bottom(model: Any, dtype: torch.dtype) -> Any:
 
 
 @contextmanager
-def only_top(model: Any) -> Iterator[None]:
+def only_top(model: Any, *, pooling: bool = True) -> Iterator[None]:
     """Within, the model consists of the layers above the frozen ones and takes their input.
 
     The pooling layer is replaced by its formula for the first token, which is all that the head
-    reads: it would cost as much as a layer that learns.
+    reads: it would cost as much as a layer that learns. Without `pooling` it is left out, and
+    the base model gives the states of every token.
     """
     base, stack = check_parts(model)
     layers = list(stack.layer)[cut_of(model) :]  # type: ignore[arg-type]
     if _pooling_layers(model):
-        layers[-1] = _MeanOfTokens(layers[-1])
+        layers[-1:] = [_MeanOfTokens(layers[-1])] if pooling else []
     with _replaced(base, _Given(), stack, layers):
         yield
 
@@ -137,8 +160,8 @@ def _mean(states: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def _pooling_layers(model: Any) -> int:
-    # The layer that `open_classifier` adds; only BERT gets one.
-    return int(model.config.model_type == "bert")
+    # The layer that `open_classifier` adds; only BERT gets one, and not a bare base model.
+    return int(model.config.model_type == "bert" and model.base_model is not model)
 
 
 def _layers(model: Any) -> list[nn.Module]:

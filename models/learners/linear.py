@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,35 +32,47 @@ from .base import (
 )
 from .estimators import (
     as_estimator,
+    as_one_vs_rest,
     load_estimator,
-    many_classes,
     mean_log_loss,
     save_estimator,
+    weights_of,
 )
-
-if TYPE_CHECKING:
-    from sklearn.linear_model import LogisticRegression
+from .logistic import (
+    Logistic,
+    Posterior,
+    fit_logistic,
+    laplace,
+    no_posterior,
+    sampled_probabilities,
+    unit_rows,
+)
+from .weighting import PROTOTYPE_WEIGHT, weighted_targets
 
 NAME = "linear"
-PROTOTYPE_WEIGHT = 4.0
-# Measured: 1 gains half a point on even classes and loses three where one class is 90%.
-BALANCE = 0.5
 ZERO_SHOT_TEMPERATURE = 0.05
+_BLOCK = 65_536
 
 
 class LinearLearner:
-    """Multinomial logistic regression on vectors; see the module.
+    """Logistic regression on vectors, one for each label if there are several; see the module.
 
     Args:
         label_names: C different names.
         label_texts: C texts that say what each label means; the name alone will do.
         encoder: makes the vectors; `None` for a loaded model that is only given vectors.
+        multi_label: whether an item may have several labels, or none.
     """
 
     name = NAME
 
     def __init__(
-        self, *, label_names: list[str], label_texts: list[str], encoder: Encoder | None
+        self,
+        *,
+        label_names: list[str],
+        label_texts: list[str],
+        encoder: Encoder | None,
+        multi_label: bool = False,
     ) -> None:
         check_labels(label_names, label_texts)
         self._label_names = list(label_names)
@@ -69,54 +81,81 @@ class LinearLearner:
         self._encoder_name = encoder.name if encoder else ""
         self._encoder_digest = encoder.digest if encoder else ""
         self._prototypes: NDArray[np.float32] | None = None
-        self._model: LogisticRegression | None = None
+        self._model: Logistic | None = None
+        self._posterior: Posterior | None = None
+        self.multi_label = multi_label
 
     @property
     def digest(self) -> str:
         """See `Learner.digest`."""
         model = self._fitted()
-        return digest_arrays(model.coef_, model.intercept_)
+        return digest_arrays(model.coefficients, model.intercept)
 
     def fit(self, training: Training, *, seed: int, progress: Progress = SILENT) -> FitReport:
-        """See `Learner.fit`; no rows at all is allowed and gives the zero-shot classifier."""
+        """See `Learner.fit`; no rows at all is allowed and leaves the label texts alone.
+
+        Nothing here is random: all seeds give the same weights.
+        """
         started = time.perf_counter()
-        check_training(training, len(self._label_names), smallest=0)
+        classes, count = len(self._label_names), len(training.inputs)
+        check_training(training, classes, smallest=0, multi_label=self.multi_label)
         if self._prototypes is None:
             self._prototypes = self._vectors(
                 Inputs([plain_words(text) for text in self._label_texts], None), progress
             )
-        vectors = self._vectors(training.inputs, progress)
-        if len(training.inputs) == 0:
-            self._model = as_estimator(
-                self._prototypes / ZERO_SHOT_TEMPERATURE, np.zeros(len(self._label_names))
-            )
+        vectors = self._prototypes
+        if count:
+            vectors = np.concatenate([self._rows(training.inputs, progress), vectors])
+        targets, weights = weighted_targets(
+            training, classes, multi_label=self.multi_label, prototype_weight=PROTOTYPE_WEIGHT
+        )
+        if count or self.multi_label:
+            model, steps = fit_logistic(vectors, targets, weights, multi_label=self.multi_label)
+        else:
+            model, steps = _zero_shot(self._prototypes), 0
+        chances = model.probabilities(vectors)
+        self._model = model
+        self._posterior = laplace(model, vectors, chances, weights)
+        seconds = time.perf_counter() - started
+        if not count:
             note = "no labelled items: probabilities come from the label descriptions alone"
-            return FitReport(time.perf_counter() - started, 0, None, (note,))
-        if vectors.shape[1] != self._prototypes.shape[1]:
-            raise UserError(
-                f"vectors have {vectors.shape[1]!r} columns but encoder {self._encoder_name!r} "
-                f"makes {self._prototypes.shape[1]!r}: embed the texts with it"
-            )
-        self._model, loss = _train(vectors, training, self._prototypes, seed)
-        steps = int(np.max(self._model.n_iter_))
-        return FitReport(time.perf_counter() - started, steps, loss, ())
+            return FitReport(seconds, steps, None, (note,))
+        loss = mean_log_loss(
+            chances[:count],
+            training.targets(classes),
+            training.weights,
+            multi_label=self.multi_label,
+        )
+        return FitReport(seconds, steps, loss, ())
 
     def predict_proba(self, inputs: Inputs, *, progress: Progress = SILENT) -> NDArray[np.float32]:
         """See `Learner.predict_proba`."""
         model = self._fitted()
-        check_inputs(inputs)
-        if len(inputs) == 0:
-            return np.empty((0, len(self._label_names)), dtype=np.float32)
-        vectors = self._vectors(inputs, progress)
-        if vectors.shape[1] != model.coef_.shape[1]:
-            raise UserError(
-                f"vectors have {vectors.shape[1]!r} columns but the model was trained on "
-                f"{model.coef_.shape[1]!r}: embed with encoder {self._encoder_name!r}"
-            )
+        vectors = self._rows(inputs, progress)
+        result = np.empty((len(inputs), len(self._label_names)), dtype=np.float32)
         with progress.task("Scoring", len(inputs)) as task:
-            probabilities: NDArray[np.float32] = model.predict_proba(vectors).astype(np.float32)
-            task.advance(len(inputs))
-        return probabilities
+            for start in range(0, len(inputs), _BLOCK):
+                part = vectors[start : start + _BLOCK]
+                result[start : start + len(part)] = model.probabilities(part)
+                task.advance(len(part))
+        return result
+
+    def embed(self, inputs: Inputs, *, progress: Progress = SILENT) -> NDArray[np.float32]:
+        """See `Learner.embed`: the encoder's vectors; one without direction gets the first axis."""
+        self._fitted()
+        return unit_rows(self._rows(inputs, progress))
+
+    def sample_proba(
+        self, inputs: Inputs, samples: int, *, seed: int, progress: Progress = SILENT
+    ) -> NDArray[np.float32]:
+        """See `Learner.sample_proba`; the models are drawn from the weights' `Posterior`."""
+        model = self._fitted()
+        if self._posterior is None:
+            raise no_posterior(NAME)
+        steps = self._posterior.draw(samples, seed)
+        vectors = self._rows(inputs, progress)
+        with progress.task("Sampling", len(inputs)) as task:
+            return sampled_probabilities(model, model.logits(vectors), vectors, steps, task)
 
     def save(self, folder: Path) -> None:
         """See `Learner.save`; writes `model.joblib` too.
@@ -131,12 +170,15 @@ class LinearLearner:
                 "learner": NAME,
                 "label_names": self._label_names,
                 "label_texts": self._label_texts,
+                "multi_label": self.multi_label,
                 "encoder": self._encoder_name,
                 "encoder_digest": self._encoder_digest,
                 "digest": self.digest,
             },
         )
-        save_estimator(folder, model, self._label_names)
+        make = as_one_vs_rest if self.multi_label else as_estimator
+        classifier = make(model.coefficients, model.intercept)
+        save_estimator(folder, classifier, self._label_names, self._posterior)
 
     @classmethod
     def load(cls, folder: Path, card: dict[str, Any], encoder: Encoder | None) -> LinearLearner:
@@ -151,17 +193,38 @@ class LinearLearner:
                 f"trained with: give {card['encoder']!r} ({card['encoder_digest']})"
             )
         learner = cls(
-            label_names=card["label_names"], label_texts=card["label_texts"], encoder=encoder
+            label_names=card["label_names"],
+            label_texts=card["label_texts"],
+            encoder=encoder,
+            multi_label=card.get("multi_label", False),
         )
         learner._encoder_name = card["encoder"]
         learner._encoder_digest = card["encoder_digest"]
-        learner._model = load_estimator(folder)
+        classifier, learner._posterior = load_estimator(folder)
+        learner._model = Logistic(*weights_of(classifier))
         return learner
 
-    def _fitted(self) -> LogisticRegression:
+    def _fitted(self) -> Logistic:
         if self._model is None:
             raise unfitted(NAME)
         return self._model
+
+    def _rows(self, inputs: Inputs, progress: Progress) -> NDArray[np.float32]:
+        check_inputs(inputs)
+        width = self._width()
+        if len(inputs) == 0:
+            return np.empty((0, width), dtype=np.float32)
+        vectors = self._vectors(inputs, progress)
+        if vectors.shape[1] != width:
+            raise UserError(
+                f"vectors have {vectors.shape[1]!r} columns but encoder {self._encoder_name!r} "
+                f"makes {width!r}: embed the texts with it"
+            )
+        return vectors
+
+    def _width(self) -> int:
+        known = self._fitted().coefficients if self._prototypes is None else self._prototypes
+        return int(known.shape[1])
 
     def _vectors(self, inputs: Inputs, progress: Progress) -> NDArray[np.float32]:
         if inputs.vectors is not None:
@@ -174,41 +237,9 @@ class LinearLearner:
         return self._encoder.encode(inputs.texts, progress=progress)
 
 
-def inverse_regularisation(classes: int) -> float:
-    """C of the logistic regression on vectors of norm 1: 2 sqrt(classes).
-
-    Measured on 75 to 300 random labels: 2 to 4 classes want 3, 77 classes want 10 to 30.
-    """
-    return float(2.0 * np.sqrt(classes))
-
-
-def training_rows(
-    labels: NDArray[np.int64], weights: NDArray[np.float32], classes: int
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Labels and weights of n rows followed by one prototype row for each class.
-
-    Each class is weighted by (mean size / its size) ** BALANCE, its size being the summed
-    weights of its rows, so that a class met rarely so far is not given up.
-    """
-    sizes = np.bincount(labels, weights=weights, minlength=classes) + PROTOTYPE_WEIGHT
-    factor = (sizes.mean() / sizes) ** BALANCE
-    every = np.concatenate([labels, np.arange(classes)])
-    counted = np.concatenate([weights, np.full(classes, PROTOTYPE_WEIGHT)])
-    return every, (counted * factor[every]).astype(np.float32)
-
-
-def _train(
-    vectors: NDArray[np.float32],
-    training: Training,
-    prototypes: NDArray[np.float32],
-    seed: int,
-) -> tuple[Any, float]:
-    from sklearn.linear_model import LogisticRegression
-
-    classes = len(prototypes)
-    labels, weights = training_rows(training.labels, training.weights, classes)
-    model = LogisticRegression(C=inverse_regularisation(classes), max_iter=500, random_state=seed)
-    with many_classes():
-        model.fit(np.concatenate([vectors, prototypes]), labels, sample_weight=weights)
-    loss = mean_log_loss(model.predict_proba(vectors), training.labels, training.weights)
-    return model, loss
+def _zero_shot(prototypes: NDArray[np.float32]) -> Logistic:
+    coefficients = prototypes / np.float32(ZERO_SHOT_TEMPERATURE)
+    if len(prototypes) == 2:
+        coefficients = coefficients[1:] - coefficients[:1]
+    intercept = np.zeros(len(coefficients), dtype=np.float32)
+    return Logistic(coefficients, intercept, multi_label=False)

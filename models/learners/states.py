@@ -32,7 +32,11 @@ class FrozenLayers(Protocol):
         """Where the layers run."""
 
     def tokenise(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
-        """Token ids of each text, at least 1 and at most 256."""
+        """Token ids of each text, at least 1 and at most 256.
+
+        A pair (`pairs.join_pair`) is one row, its longer text cut first where both are too long;
+        an id of its second text is kept as `~id`, below 0.
+        """
 
     def states(self, tokens: Sequence[NDArray[np.int32]]) -> list[NDArray[np.uint16]]:
         """The bits of the bfloat16 states (tokens, dim) of each row, computed as one batch.

@@ -33,7 +33,7 @@ from labelwright.models.progress import Progress
 from labelwright.store.schema import METADATA
 from labelwright.store.spec import TaskSpec
 from labelwright.tools.registry import TOOLS
-from labelwright.tools.strategies import STRATEGIES
+from labelwright.tools.strategies import STRATEGIES, WRAPPERS
 from numpy.typing import NDArray
 
 ROOT = Path(__file__).parents[2]
@@ -278,7 +278,9 @@ def test_the_state_machine_is_drawn_from_the_compiled_graph() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [METADATA.tables, TOOLS, STRATEGIES], ids=["table", "tool", "strategy"]
+    "kind",
+    [METADATA.tables, TOOLS, STRATEGIES, WRAPPERS],
+    ids=["table", "tool", "strategy", "wrapper"],
 )
 def test_every_table_tool_and_strategy_is_on_a_page(kind: Any) -> None:
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)

@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 from labelwright.evals import peer_worker
+from labelwright.evals.acquisition_cases import CASES
 from labelwright.evals.acquisition_tables import (
     Growth,
     Result,
     compare_picks,
     growth_table,
     peer_table,
+    put_table,
 )
 from labelwright.evals.bench_acquisition import (
-    CASES,
     ball_radius,
     covered_share,
     main,
@@ -201,7 +202,30 @@ class TestTables:
 
     def test_growth_is_an_exponent_between_the_two_largest(self) -> None:
         found = [Growth("a", n, s, 7.5, 5, 2048) for n, s in ((10, 9.0), (100, 1.0), (1000, 100.0))]
-        assert growth_table(found).splitlines()[-1] == "| a | 9 | 1 | 100 | 2.00 | 7.5 | 5 | 2.0 |"
+        assert (
+            growth_table(found).splitlines()[-1] == "| a | 9 | 1 | 100 | 2.00 | – | 7.5 | 5 | 2.0 |"
+        )
+
+    @pytest.mark.parametrize(("seconds", "verdict"), [(0.1, "met"), (0.2, "missed")])
+    def test_growth_is_met_or_missed_at_the_largest_size(
+        self, seconds: float, verdict: str
+    ) -> None:
+        found = [Growth("a", 10, 9.0, 1.0, 5, 9, 0.2), Growth("a", 100, seconds, 1.0, 5, 9, 0.2)]
+        assert f"| 0.2 s: {verdict} |" in growth_table(found)
+
+    def test_a_table_goes_between_its_comments_again_and_again(self) -> None:
+        page = "a\n<!-- peers -->\nold\n<!-- end peers -->\nb\n<!-- growth -->\n<!-- end growth -->"
+        once = put_table(page, "peers", "| new |")
+        assert once == page.replace("old", "| new |")
+        assert put_table(once, "peers", "| new |") == once
+
+    @pytest.mark.parametrize(
+        "page",
+        ["", "<!-- end peers --> <!-- peers -->", "<!-- peers --><!-- peers --><!-- end peers -->"],
+    )
+    def test_a_page_without_the_place_is_refused(self, page: str) -> None:
+        with pytest.raises(UserError, match=r"<!-- peers -->.*<!-- end peers -->"):
+            put_table(page, "peers", "x")
 
     @pytest.mark.parametrize(
         ("promise", "theirs", "own", "said"),
@@ -231,6 +255,15 @@ class TestPeers:
         stamp.write_text('["no-such-package"]', encoding="utf-8")
         assert install(peer, tmp_path) == tmp_path / peer.folder / "bin" / "python"
         assert [path.name for path in stamp.parent.iterdir()] == ["installed.json"]
+
+    def test_a_link_is_not_emptied_to_install_there(self, tmp_path: Path) -> None:
+        peer = Peer("Elsewhere 1.0", ("no-such-package",))
+        (tmp_path / "theirs").mkdir()
+        (tmp_path / "theirs" / "kept").write_text("", encoding="utf-8")
+        (tmp_path / peer.folder).symlink_to(tmp_path / "theirs")
+        with pytest.raises(OperatorError, match="is a link"):
+            install(peer, tmp_path)
+        assert (tmp_path / "theirs" / "kept").exists()
 
     def test_what_could_not_be_installed_is_named_with_what_was_said(self, tmp_path: Path) -> None:
         peer = Peer("Wrong 1.0", ("no-such-package",))

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from labelwright.evals.bench_noise import MODELS, ag_news, news_draws, policy, policy_draws
+from labelwright.evals.noise_cases import MODELS, ag_news, news_draws, policy, policy_draws
 
 
 def write(path, rows):

@@ -62,3 +62,9 @@ def test_refuses_h_that_is_not_finite() -> None:
     h[1, 2] = np.nan
     with pytest.raises(UserError, match="row 1 of h is not finite"):
         expected_gradient_length(np.full((2, 2), 0.5), h)
+
+
+def test_without_h_all_have_length_one() -> None:
+    p = np.random.default_rng(0).dirichlet(np.ones(4), 30).astype(np.float32)
+    h = np.eye(1, 5, dtype=np.float32).repeat(30, axis=0)
+    np.testing.assert_array_equal(expected_gradient_length(p), expected_gradient_length(p, h))

@@ -16,6 +16,8 @@ from labelwright.tools.select_samples import SelectArgs, SelectSamples
 from labelwright.tools.strategies import STRATEGIES
 from support import HashEncoder, messages, ran
 
+OF_A_MODEL = {"probabilities", "samples"}
+
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
@@ -50,7 +52,7 @@ def test_contrastive_sees_predictions_of_labelled_items(context: ToolContext) ->
     assert f"{known} labelled items" in outcome.result["why"]
 
 
-@pytest.mark.parametrize("name", [n for n in STRATEGIES if "probabilities" in STRATEGIES[n].needs])
+@pytest.mark.parametrize("name", [n for n, one in STRATEGIES.items() if one.needs & OF_A_MODEL])
 def test_without_scores_it_says_what_to_do(context: ToolContext, tmp_path: Path, name: str) -> None:
     fresh = Store.create(tmp_path)
     try:
@@ -64,4 +66,4 @@ def test_the_description_names_every_strategy_by_what_it_needs() -> None:
     without, scored = SelectSamples.description.split("With the current model's scores: ")
     for name, one in STRATEGIES.items():
         assert (f"{name}," in scored + ",") or (f" {name}." in scored) or name in without
-        assert (name in scored.strip(".").split(", ")) == ("probabilities" in one.needs)
+        assert (name in scored.strip(".").split(", ")) == bool(one.needs & OF_A_MODEL)

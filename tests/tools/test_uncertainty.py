@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,10 +12,13 @@ from hypothesis.extra.numpy import arrays
 from labelwright.store.errors import UserError
 from labelwright.tools.uncertainty import (
     MEASURES,
+    MULTI_LABEL_MEASURES,
+    check_label_probabilities,
     check_probabilities,
     entropy,
     least_confidence,
     margin,
+    measures,
 )
 from numpy.typing import NDArray
 
@@ -138,3 +143,90 @@ def test_does_not_write_to_its_input() -> None:
     for measure in MEASURES.values():
         measure(p)
     np.testing.assert_array_equal(p, before)
+
+
+every_form_for_several = pytest.mark.parametrize("name", sorted(MULTI_LABEL_MEASURES))
+
+
+def each_label() -> st.SearchStrategy[NDArray[np.float32]]:
+    shape = st.tuples(st.integers(1, 8), st.integers(1, 6))
+    return arrays(np.float32, shape, elements=st.floats(0, 1, width=32))
+
+
+def sets_of_labels(p: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n, 2^C) probability of every set of labels, with labels independent of one another."""
+    on = np.array(list(itertools.product([0, 1], repeat=p.shape[1])))
+    chances = np.where(on[None] == 1, p[:, None].astype(np.float64), 1 - p[:, None])
+    found: NDArray[np.float32] = chances.prod(axis=2).astype(np.float32)
+    return found
+
+
+@every_form_for_several
+@settings(deadline=None)
+@given(p=each_label())
+def test_of_several_labels_stays_in_the_unit_interval(name: str, p: NDArray[np.float32]) -> None:
+    u = MULTI_LABEL_MEASURES[name](p)
+    assert u.shape == (len(p),)
+    assert u.dtype == np.float32
+    assert ((u >= 0) & (u <= 1)).all()
+
+
+@every_form_for_several
+@settings(deadline=None)
+@given(p=each_label())
+def test_of_several_labels_does_not_care_which_answer_is_likelier(
+    name: str, p: NDArray[np.float32]
+) -> None:
+    measure = MULTI_LABEL_MEASURES[name]
+    np.testing.assert_allclose(measure(1 - p), measure(p), atol=1e-4)
+
+
+@every_form_for_several
+@pytest.mark.parametrize("classes", [1, 2, 30])
+def test_of_several_labels_is_one_for_even_odds_and_zero_for_certainty(
+    name: str, classes: int
+) -> None:
+    certain = np.arange(classes) % 2
+    p = np.stack([np.full(classes, 0.5), certain]).astype(np.float32)
+    np.testing.assert_allclose(MULTI_LABEL_MEASURES[name](p), [1.0, 0.0], atol=1e-6)
+
+
+@settings(deadline=None)
+@given(p=each_label())
+def test_of_several_labels_is_that_of_the_sets_of_labels(p: NDArray[np.float32]) -> None:
+    sets = sets_of_labels(p)
+    for name in ("least_confidence", "entropy"):
+        np.testing.assert_allclose(MULTI_LABEL_MEASURES[name](p), MEASURES[name](sets), atol=1e-4)
+
+
+def test_one_doubtful_label_is_enough_for_the_margin_of_several() -> None:
+    p = np.array([[0.0, 1.0, 0.45], [0.3, 0.7, 0.3]], dtype=np.float32)
+    np.testing.assert_allclose(MULTI_LABEL_MEASURES["margin"](p), [0.9, 0.6], atol=1e-6)
+
+
+def test_the_form_goes_by_how_many_labels_an_item_has() -> None:
+    assert measures(multi_label=False) is MEASURES
+    assert measures(multi_label=True) is MULTI_LABEL_MEASURES
+    assert set(MEASURES) == set(MULTI_LABEL_MEASURES)
+
+
+@every_form_for_several
+@pytest.mark.parametrize(
+    ("rows", "place"),
+    [
+        ([[0.5, 0.5], [1.2, 0.0]], "row 1"),
+        ([[np.nan, 0.5]], "row 0"),
+        ([[0.5, 0.5], [0.5, 0.5], [-0.1, 0.5]], "row 2"),
+    ],
+)
+def test_of_several_labels_refuses_what_is_no_probability(
+    name: str, rows: list[list[float]], place: str
+) -> None:
+    with pytest.raises(UserError, match=f"{place} of the probabilities"):
+        MULTI_LABEL_MEASURES[name](np.array(rows, dtype=np.float32))
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 0), (2, 2, 2)])
+def test_of_several_labels_refuses_other_shapes(shape: tuple[int, ...]) -> None:
+    with pytest.raises(UserError, match="one column per label"):
+        check_label_probabilities(np.ones(shape, dtype=np.float32))

@@ -5,29 +5,37 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from ...store.errors import UserError
 from .badge import Badge
 from .base import Candidates, Need, Selection, Strategy
+from .batch_bald import BatchBald
 from .chance import Random
 from .cluster import Cluster
 from .cluster_margin import ClusterMargin
+from .committee import Disagreement
 from .contrastive import Contrastive
+from .density import Density
 from .discriminative import Discriminative
 from .diverse import UncertaintyDiversity
 from .dpp import DeterminantalPoints
+from .expected_gradient import ExpectedGradient
 from .facility_location import FacilityLocation
 from .graph_cover import GraphCover
 from .idds import InDomainDiversity
 from .k_center import KCenter
 from .k_means import KMeans
+from .label_descriptions import LabelDescriptions
 from .lightweight_coreset import LightweightCoreset
 from .max_herding import MaxHerding
+from .parsing import parse
 from .probcover import ProbCover
+from .ranked_batch import RankedBatch
+from .region import RegionUncertainty
 from .typiclust import TypiClust
 from .uncertain import Uncertainty
 from .vote_k import VoteK
+from .wrappers import WRAPPERS
 
-__all__ = ["STRATEGIES", "Candidates", "Need", "Selection", "Strategy", "strategy"]
+__all__ = ["STRATEGIES", "WRAPPERS", "Candidates", "Need", "Selection", "Strategy", "strategy"]
 
 _ALL: tuple[Strategy, ...] = (
     Random(),
@@ -50,18 +58,27 @@ _ALL: tuple[Strategy, ...] = (
     Badge(),
     Contrastive(),
     ClusterMargin(),
+    RankedBatch(),
     DeterminantalPoints(),
+    Density(),
+    ExpectedGradient(),
+    RegionUncertainty(),
+    Disagreement("bald"),
+    Disagreement("committee_vote_entropy"),
+    Disagreement("committee_kl"),
+    BatchBald(),
+    LabelDescriptions(),
 )
 
 STRATEGIES: Mapping[str, Strategy] = MappingProxyType({one.name: one for one in _ALL})
 
 
 def strategy(name: str) -> Strategy:
-    """The strategy of that name.
+    """The strategy of that name, or that a text such as `anchor(margin)` composes.
 
     Raises:
-        UserError: no such strategy; the message lists those there are.
+        UserError: no such strategy, or arguments that do not fit; the message says what there is.
     """
-    if name not in STRATEGIES:
-        raise UserError(f"no strategy is called {name!r}: use one of {', '.join(STRATEGIES)}")
-    return STRATEGIES[name]
+    if name in STRATEGIES:
+        return STRATEGIES[name]
+    return parse(name, STRATEGIES, WRAPPERS)

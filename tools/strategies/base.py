@@ -34,6 +34,11 @@ _NO_ROWS = np.empty(0, dtype=np.int64)
 class Source(Protocol):
     """Where `prepare` fetches what a strategy needs, for the rows that it really looks at."""
 
+    @property
+    def has_model(self) -> bool:
+        """Whether there is a model: without one, asking for what it says is an error."""
+        ...
+
     def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """L2-normalised vectors (n, d) of pool rows."""
         ...
@@ -132,11 +137,16 @@ class Candidates:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The chosen pool rows in the order of choice, the utility of each, and why, in a sentence."""
+    """The chosen pool rows in the order of choice, the utility of each, and why, in a sentence.
+
+    `arm` is the name of the strategy that `adaptive` let choose; what the batch gains is kept
+    under it. `None` where nothing had that choice.
+    """
 
     rows: NDArray[np.int64]
     utilities: NDArray[np.float32]
     reason: str
+    arm: str | None = None
 
     def __len__(self) -> int:
         """The number of chosen rows."""
@@ -170,13 +180,17 @@ class Strategy(Protocol):
         ...
 
 
-def prepare(candidates: Candidates, k: int, strategy: Strategy) -> Candidates:
+def prepare(
+    candidates: Candidates, k: int, strategy: Strategy, needs: frozenset[Need] | None = None
+) -> Candidates:
     """Fetch what a strategy needs, check it, and put the candidates in the order of their rows.
 
     Args:
         candidates: as given to `Strategy.select`.
         k: how many are wanted.
         strategy: the one that was asked, for its needs and for the messages.
+        needs: those of its needs to fetch now, where the others are fetched later for fewer
+            rows; all of them when absent.
 
     Returns:
         Candidates with rows ascending; the same arrays where they were in order already.
@@ -185,17 +199,19 @@ def prepare(candidates: Candidates, k: int, strategy: Strategy) -> Candidates:
         UserError: k below 1, a missing need, repeated rows, arrays of other lengths or widths,
             or vectors (of those needed) that are not of unit length.
     """
-    found = in_order(candidates, k, strategy.name).fetched(strategy.needs)
+    wanted = strategy.needs if needs is None else needs
+    found = in_order(candidates, k, strategy.name).fetched(wanted)
     for need in sorted(strategy.needs):
-        if getattr(found, need) is None:
+        later = need not in wanted and found.source is not None
+        if getattr(found, need) is None and not later:
             raise UserError(
                 f"strategy {strategy.name!r} needs {need!r}, which are absent: {_FIXES[need]}"
             )
     _check_shapes(found)
-    if "vectors" in strategy.needs:
+    if "vectors" in wanted:
         _check_unit(found.vectors, "vectors")
         _check_unit(found.labelled_vectors, "labelled_vectors")
-    if "label_vectors" in strategy.needs:
+    if "label_vectors" in wanted:
         _check_unit(found.label_vectors, "label_vectors")
     return found
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,36 +42,36 @@ class Cluster:
         if len(ordered) == 0:
             return nothing(ordered)
         rng = np.random.default_rng(seed)
-        found = typical(
-            ordered,
+        found = grouped(ordered, k, rng, limit=self.limit, max_clusters=self.max_clusters)
+        size, covered = found.sizes()[found.assigned], found.covered[found.assigned]
+        # The best of every cluster first, then the second best of every one.
+        chosen, typicality = found.first(
             k,
+            lambda turn: (turn, covered, -size),
             rng,
-            limit=self.limit,
-            max_clusters=self.max_clusters,
             neighbours=self.neighbours,
             neighbours_from=self.neighbours_from,
         )
-        chosen = _by_turns(found)[:k]
         part = f"a seeded sample of {len(found)} of " if len(found) < len(ordered) else ""
         return Selection(
             ordered.rows[found.seen[chosen]],
-            found.typicality[chosen],
+            typicality,
             f"{len(chosen)} items, the most typical of the largest clusters least covered by the "
             f"{found.covered.sum()} labelled items ({len(found.covered)} clusters of "
-            f"{part}{len(ordered)} items); typicality {spread(found.typicality[chosen])}.",
+            f"{part}{len(ordered)} items); typicality {spread(typicality)}.",
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Typical:
-    """Clusters and typicality: `seen` positions (s,), cluster and typicality of each (s,).
+class Grouped:
+    """Clustered candidates: `seen` positions (s,), their `vectors` (s, d), cluster of each (s,).
 
     `covered` (c,) counts the labelled items of each cluster.
     """
 
     seen: NDArray[np.int64]
+    vectors: NDArray[np.float32]
     assigned: NDArray[np.int64]
-    typicality: NDArray[np.float32]
     covered: NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -80,30 +82,61 @@ class Typical:
         """How many of the seen candidates each cluster has, shape (c,)."""
         return np.bincount(self.assigned, minlength=len(self.covered))
 
+    def first(
+        self,
+        k: int,
+        keys: Callable[[NDArray[np.int64]], tuple[NDArray[Any], ...]],
+        rng: np.random.Generator,
+        *,
+        neighbours: int,
+        neighbours_from: int,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The first k of the seen in an order of turns, each cluster giving its most typical first.
 
-def typical(
-    ordered: Candidates,
-    k: int,
-    rng: np.random.Generator,
-    *,
-    limit: int,
-    max_clusters: int,
-    neighbours: int,
-    neighbours_from: int,
-) -> Typical:
-    """Cluster candidates and labelled items together, and measure typicality in each cluster.
+        Typicality is measured only in clusters whose turn comes.
+
+        Args:
+            k: how many, at least 1.
+            keys: from the turn of each item within its cluster, (s,), to what they are sorted by,
+                the first key first; of equal ones the more typical comes first.
+            rng: draws what typicality is measured against in large clusters.
+            neighbours: K of the typicality.
+            neighbours_from: the largest number of members that typicality is measured against.
+
+        Returns:
+            Positions among the seen (min(k, s),) and their typicality; 0 for the lone member of a
+            cluster.
+        """
+        typicality = np.zeros(len(self), dtype=np.float32)
+        # Which clusters give how many does not depend on who is typical in them.
+        slots = keys(turns(self.assigned, typicality))
+        order = np.lexsort(slots[::-1])
+        last = order[min(k, len(self)) - 1]
+        come = np.logical_and.reduce([key == key[last] for key in slots])
+        come[order[:k]] = True
+        for cluster in np.unique(self.assigned[come]):
+            members = np.flatnonzero(self.assigned == cluster)
+            if len(members) > 1:
+                others = members[sample(len(members), neighbours_from, rng)]
+                distance = _mean_distance(self.vectors[members], self.vectors[others], neighbours)
+                # Exact repeats have distance 0; the cap keeps the number finite.
+                typicality[members] = 1.0 / np.maximum(distance, 1e-3)
+        slots = keys(turns(self.assigned, -typicality))
+        chosen = np.lexsort((-typicality, *slots[::-1]))[:k]
+        return chosen, typicality[chosen]
+
+
+def grouped(
+    ordered: Candidates, k: int, rng: np.random.Generator, *, limit: int, max_clusters: int
+) -> Grouped:
+    """Cluster candidates and labelled items together.
 
     Args:
         ordered: prepared candidates with vectors, at least one.
         k: how many are wanted; with m labelled items there are k + m clusters.
         rng: draws the sample and the first centres.
-        limit: above this many candidates a sample is looked at.
+        limit: above this many candidates (or 2k when that is more) a sample is looked at.
         max_clusters: the largest number of clusters.
-        neighbours: K of the typicality.
-        neighbours_from: the largest number of members that typicality is measured against.
-
-    Returns:
-        The clusters; a lone member of a cluster has typicality 0.
     """
     assert ordered.vectors is not None
     seen = sample(len(ordered), max(limit, 2 * k), rng)
@@ -113,18 +146,8 @@ def typical(
     points = vectors if labelled is None else np.concatenate([vectors, labelled])
     clusters = min(k + known, max_clusters, len(points))
     assigned = k_means(points, clusters, rng).assigned
-    mine = assigned[: len(seen)]
-    typicality = np.zeros(len(vectors), dtype=np.float32)
-    order = np.argsort(mine, kind="stable")
-    starts = np.flatnonzero(np.diff(mine[order], prepend=-1))
-    for members in np.split(order, starts[1:]):
-        others = members[sample(len(members), neighbours_from, rng)]
-        distance = _mean_distance(vectors[members], vectors[others], neighbours)
-        # A lone item and exact repeats have distance 0; the cap keeps the number finite.
-        typicality[members] = 1.0 / np.maximum(distance, 1e-3)
-        if len(members) == 1:
-            typicality[members] = 0.0
-    return Typical(seen, mine, typicality, np.bincount(assigned[len(seen) :], minlength=clusters))
+    covered = np.bincount(assigned[len(seen) :], minlength=clusters)
+    return Grouped(seen, vectors, assigned[: len(seen)], covered)
 
 
 def _mean_distance(
@@ -140,10 +163,3 @@ def _mean_distance(
         distance = np.sqrt(np.maximum(2.0 - 2.0 * nearest, 0.0))
         found[top : top + 2048] = distance.sum(axis=1) / max(kept - 1, 1)
     return found
-
-
-def _by_turns(found: Typical) -> NDArray[np.int64]:
-    """All positions: the best of every cluster first, then the second best of every one."""
-    turn = turns(found.assigned, -found.typicality)
-    size, covered = found.sizes()[found.assigned], found.covered[found.assigned]
-    return np.lexsort((-found.typicality, -size, covered, turn))

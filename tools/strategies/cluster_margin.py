@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..uncertainty import margin
+from ..uncertainty import measures
 from .base import Candidates, Need, Selection, prepare, ranked, spread, turns
 
 
@@ -37,7 +37,7 @@ class ClusterMargin:
         assert ordered.vectors is not None
         assert ordered.probabilities is not None
         rng = np.random.default_rng(seed)
-        utilities = margin(ordered.probabilities)
+        utilities = measures(multi_label=ordered.multi_label)["margin"](ordered.probabilities)
         near = ranked(utilities, max(k, min(self.beta * k, self.limit)), rng)
         groups = np.arange(len(near))
         if k < len(near):

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..uncertainty import check_probabilities
+from ..uncertainty import check_label_probabilities, check_probabilities
 from .base import Candidates, Need, Selection, nothing, prepare, ranked, sample, spread
+from .graph import largest, nearest_others
 
 _CELLS = 4_000_000
 _LEAST = 1e-6
@@ -21,11 +22,13 @@ class Contrastive:
     After Margatina et al., "Active Learning by Acquiring Contrastive Examples" (2021), algorithm 1:
     the utility is the mean over the `neighbours` nearest labelled items l of KL(p_l || p_x), at
     least 0. With n_l the mean of the p_l this is mean_l(sum p_l log p_l) - sum_c n_lc log p_xc, so
-    only the mean is kept. Probabilities below 1e-6 count as that.
+    only the sums are needed. Probabilities below 1e-6 count as that. With several labels an item
+    the divergences of its labels, each being there or not, are added up.
 
     While fewer than `neighbours` labelled items have predictions, the neighbours are other
     candidates (above `limit` of them, those in a seeded sample), and the reason says so. Nearest
-    neighbours are exact among those: O(n r d) time for r of them, blocks of 16 MB.
+    neighbours are exact among those: O(n r d) time for r of them (half of it where they are all the
+    candidates), blocks of 16 MB.
     """
 
     name: str = "contrastive"
@@ -38,14 +41,15 @@ class Contrastive:
         ordered = prepare(candidates, k, self)
         assert ordered.vectors is not None
         assert ordered.probabilities is not None
-        p = check_probabilities(ordered.probabilities)
+        p = _table(ordered.probabilities, several=ordered.multi_label)
         if len(ordered) == 0:
             return nothing(ordered)
         rng = np.random.default_rng(seed)
         known = ordered.labelled_probabilities
         if ordered.labelled_vectors is not None and known is not None:
             among = f"{len(known)} labelled items"
-            others, theirs = ordered.labelled_vectors, check_probabilities(known)
+            others = ordered.labelled_vectors
+            theirs = _table(known, several=ordered.multi_label)
             own = np.empty(0, dtype=np.int64)
         if known is None or ordered.labelled_vectors is None or len(known) < self.neighbours:
             own = sample(len(ordered), self.limit, rng)
@@ -73,18 +77,44 @@ def _contrast(
     """Mean divergence (n,); `own` are the ascending positions of the others among the vectors."""
     theirs = np.maximum(theirs, _LEAST)
     # Negative entropies: the part of the divergence that does not depend on the candidate.
-    order = (theirs * np.log(theirs)).sum(axis=1)
+    order = np.einsum("ij,ij->i", theirs, np.log(theirs))
     kept = min(neighbours, len(others) - (1 if len(own) else 0))
     found = np.zeros(len(vectors), dtype=np.float32)
     if kept < 1:
         return found
+    if len(own) == len(vectors):
+        near = nearest_others(vectors, kept, len(vectors))
+    else:
+        near = _nearest(vectors, others, own, kept)
+    step = max(64, _CELLS // (kept * p.shape[1]))
+    for top in range(0, len(vectors), step):
+        part = near[top : top + step]
+        logs = np.log(np.maximum(p[top : top + step], _LEAST))
+        cross = np.einsum("ikc,ic->i", theirs[part], logs)
+        found[top : top + step] = (order[part].sum(axis=1) - cross) / kept
+    return np.maximum(found, 0.0)
+
+
+def _nearest(
+    vectors: NDArray[np.float32],
+    others: NDArray[np.float32],
+    own: NDArray[np.int64],
+    kept: int,
+) -> NDArray[np.int32]:
+    """Positions (n, kept) of the nearest others, no item being its own neighbour."""
+    near = np.empty((len(vectors), kept), dtype=np.int32)
     step = max(64, _CELLS // len(others))
     for top in range(0, len(vectors), step):
         cosine = vectors[top : top + step] @ others.T
         first, last = np.searchsorted(own, [top, top + step])
-        # An item is not its own neighbour.
         cosine[own[first:last] - top, np.arange(first, last)] = -np.inf
-        near = np.argpartition(cosine, len(others) - kept, axis=1)[:, -kept:]
-        cross = (theirs[near].mean(axis=1) * np.log(np.maximum(p[top : top + step], _LEAST))).sum(1)
-        found[top : top + step] = order[near].mean(axis=1) - cross
-    return np.maximum(found, 0.0)
+        near[top : top + step] = largest(cosine, kept)
+    return near
+
+
+def _table(probabilities: NDArray[np.float32], *, several: bool) -> NDArray[np.float32]:
+    """Checked probabilities; with several labels an item, of having each and of not having it."""
+    if not several:
+        return check_probabilities(probabilities)
+    p = check_label_probabilities(probabilities)
+    return np.concatenate([p, 1.0 - p], axis=1)

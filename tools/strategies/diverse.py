@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..uncertainty import margin
+from ..uncertainty import measures
 from .base import Candidates, Need, Selection, prepare, ranked, spread
 from .geometry import central, k_means
 
@@ -34,7 +34,7 @@ class UncertaintyDiversity:
         assert ordered.vectors is not None
         assert ordered.probabilities is not None
         rng = np.random.default_rng(seed)
-        utilities = margin(ordered.probabilities)
+        utilities = measures(multi_label=ordered.multi_label)["margin"](ordered.probabilities)
         near = ranked(utilities, self.beta * k, rng)
         wanted = min(k, len(near))
         inside = _central(ordered.vectors[near], utilities[near], wanted, rng)

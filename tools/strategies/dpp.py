@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..uncertainty import margin
+from ..uncertainty import measures
 from .base import Candidates, Need, Selection, prepare, spread
 
 _ROW_BLOCK = 8192
@@ -37,7 +37,9 @@ class DeterminantalPoints:
         ordered = prepare(candidates, k, self)
         assert ordered.vectors is not None
         assert ordered.probabilities is not None
-        quality = self.floor + (1.0 - self.floor) * margin(ordered.probabilities)
+        quality = self.floor + (1.0 - self.floor) * measures(multi_label=ordered.multi_label)[
+            "margin"
+        ](ordered.probabilities)
         labelled = ordered.labelled_vectors
         chosen, utilities = self._greedy(ordered.vectors, quality, labelled, min(k, len(ordered)))
         known = 0 if labelled is None else len(labelled)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .base import Candidates, Need, Selection, nothing, part_of, prepare, sample_for, spread
+from .base import Candidates, Need, Selection, nothing, prepare, spread
 from .coverage import greedy_cover
-from .geometry import nearest_similarity
+from .part import part
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +36,13 @@ class FacilityLocation:
         if len(ordered) == 0:
             return nothing(ordered)
         rng = np.random.default_rng(seed)
-        seen = sample_for(self, len(ordered), k, self.limit, rng)
-        vectors, labelled = ordered.vectors[seen], ordered.labelled_vectors
-        covered = np.zeros(len(seen), dtype=np.float32)
-        known = 0 if labelled is None else len(labelled)
-        if labelled is not None and known:
-            covered = np.maximum(nearest_similarity(vectors, labelled), 0.0)
-        chosen, gains = greedy_cover(vectors @ vectors.T, covered, min(k, len(seen)))
+        seen = part(self, ordered, k, self.limit, rng)
+        covered = np.maximum(seen.nearest_label(), 0.0)
+        kernel = seen.vectors @ seen.vectors.T
+        chosen, gains = greedy_cover(kernel, covered, seen.wanted)
         return Selection(
-            ordered.rows[seen[chosen]],
+            seen.rows[chosen],
             gains,
-            f"{len(chosen)} items, each the one that makes {part_of(len(seen), len(ordered))} most "
-            f"alike to a labelled item or a pick ({known} labelled); mean gain in cosine "
-            f"{spread(gains)}.",
+            f"{len(chosen)} items, each the one that makes {seen} most alike to a labelled item or "
+            f"a pick ({len(seen.labelled)} labelled); mean gain in cosine {spread(gains)}.",
         )

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import Candidates, Need, Selection, nothing, part_of, prepare, sample_for, spread
+from .base import Candidates, Need, Selection, nothing, prepare, spread
 from .graph import Graph, nearest_others, two_way
+from .part import part
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +42,20 @@ class GraphCover:
         if len(ordered) == 0:
             return nothing(ordered)
         rng = np.random.default_rng(seed)
-        seen = sample_for(self, len(ordered), k, self.limit, rng)
-        points, labelled = ordered.vectors[seen], ordered.labelled_vectors
-        if labelled is not None:
-            points = np.concatenate([points, labelled])
+        seen = part(self, ordered, k, self.limit, rng)
+        points = seen.with_labelled()
         kept = min(self.neighbours, len(points) - 1)
         near = np.empty((0, 0), dtype=np.int32)
         if kept:
             # Labelled items name their neighbours too, as what they are near to is covered.
             near = nearest_others(points, kept, len(points))
-        chosen, sums = self._cover(two_way(near, len(points)), len(seen), min(k, len(seen)))
+        chosen, sums = self._cover(two_way(near, len(points)), len(seen), seen.wanted)
         return Selection(
-            ordered.rows[seen[chosen]],
+            seen.rows[chosen],
             sums,
             f"{len(chosen)} items, each covering with its neighbours in the graph of the {kept} "
-            f"nearest most of {part_of(len(seen), len(ordered))} that the "
-            f"{len(points) - len(seen)} labelled items and the picks before cover least; "
+            f"nearest most of {seen} that the "
+            f"{len(seen.labelled)} labelled items and the picks before cover least; "
             f"share covered {spread(sums)}.",
         )
 

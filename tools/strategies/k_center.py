@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .base import Candidates, Need, Selection, prepare, spread
-from .geometry import nearest_similarity
+from .front import take_greedily
+from .geometry import mean_vector, nearest_similarity
 
 _WHOLE_SPACE = 2.0
 
@@ -20,10 +21,11 @@ class KCenter:
     Each pick is argmax_x min_{l in L} d(x, l) with d = 1 - cosine, L the labelled items and the
     picks so far: at most twice the best possible covering radius (Gonzalez 1985, in Euclidean
     distance, which orders unit vectors in the same way). With nothing labelled it starts at the
-    item nearest to the mean. The minimum is kept from pick to pick: O((m + k) n d) time, O(n)
-    memory beside the vectors. Deterministic: equal distances go to the smaller row, and the seed
-    changes nothing. The utility of a pick is its distance from what was covered, in [0, 2]; 2 for
-    a first pick with nothing covered.
+    item nearest to the mean. The minimum is kept from pick to pick, and from the second pick on
+    only where an item may be the next: O(m n d) time for m labelled items and up to O(k n d) for
+    the picks, O(n) memory beside the vectors. Deterministic: equal distances go to the smaller
+    row, and the seed changes nothing. The utility of a pick is its distance from what was covered,
+    in [0, 2]; 2 for a first pick with nothing covered.
     """
 
     name: str = "k_center"
@@ -59,21 +61,18 @@ def farthest_first(
     Returns:
         Positions (k,) and cosine distances (k,) in [0, 2].
     """
-    chosen = np.empty(k, dtype=np.int64)
-    utilities = np.empty(k, dtype=np.float32)
     if k == 0:
-        return chosen, utilities
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
+    first = np.empty(0, dtype=np.int64)
+    covered = labelled
     if labelled is None or len(labelled) == 0:
-        closest = np.full(len(vectors), 1.0 - _WHOLE_SPACE, dtype=np.float32)
-        pick = int(np.argmax(vectors @ vectors.mean(axis=0)))
-    else:
-        closest = nearest_similarity(vectors, labelled)
-        pick = int(np.argmin(closest))
-    for place in range(k):
-        chosen[place] = pick
-        utilities[place] = min(max(1.0 - float(closest[pick]), 0.0), _WHOLE_SPACE)
-        np.maximum(closest, vectors @ vectors[pick], out=closest)
-        # Above any cosine, so that a taken item is never the farthest again.
-        closest[pick] = np.inf
-        pick = int(np.argmin(closest))
-    return chosen, utilities
+        first = np.argmax(vectors @ mean_vector(vectors), keepdims=True)
+        covered = vectors[first]
+    assert covered is not None
+    closest = nearest_similarity(vectors, covered)
+    # Never the farthest again, though its copies may be.
+    closest[first] = np.inf
+    chosen, scores = take_greedily(vectors, closest, k - len(first), lambda near, _, __: -near)
+    utilities = np.clip(1.0 + scores, 0.0, _WHOLE_SPACE)
+    whole = np.full(len(first), _WHOLE_SPACE, dtype=np.float32)
+    return np.concatenate([first, chosen]), np.concatenate([whole, utilities])

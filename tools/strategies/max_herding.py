@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import Candidates, Need, Selection, nothing, part_of, prepare, sample_for, spread
+from .base import Candidates, Need, Selection, nothing, prepare, spread
 from .coverage import greedy_cover
-from .geometry import nearest_similarity
+from .part import part
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +39,17 @@ class MaxHerding:
         if len(ordered) == 0:
             return nothing(ordered)
         rng = np.random.default_rng(seed)
-        seen = sample_for(self, len(ordered), k, self.limit, rng)
-        vectors, labelled = ordered.vectors[seen], ordered.labelled_vectors
+        seen = part(self, ordered, k, self.limit, rng)
         covered = np.zeros(len(seen), dtype=np.float32)
-        known = 0 if labelled is None else len(labelled)
-        if labelled is not None and known:
-            covered = self._kernel(nearest_similarity(vectors, labelled))
-        kernel = self._kernel(vectors @ vectors.T)
-        chosen, gains = greedy_cover(kernel, covered, min(k, len(seen)))
+        if len(seen.labelled):
+            covered = self._kernel(seen.nearest_label())
+        kernel = self._kernel(seen.vectors @ seen.vectors.T)
+        chosen, gains = greedy_cover(kernel, covered, seen.wanted)
         return Selection(
-            ordered.rows[seen[chosen]],
+            seen.rows[chosen],
             gains,
-            f"{len(chosen)} items, each the one that adds most to the coverage of "
-            f"{part_of(len(seen), len(ordered))} under a Gaussian kernel ({known} labelled); "
-            f"gain {spread(gains)}.",
+            f"{len(chosen)} items, each the one that adds most to the coverage of {seen} under a "
+            f"Gaussian kernel ({len(seen.labelled)} labelled); gain {spread(gains)}.",
         )
 
     def _kernel(self, cosine: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import Candidates, Need, Selection, nothing, part_of, prepare, sample_for, spread
-from .geometry import k_means, nearest_similarity
-from .graph import Graph, ball_graph
-
-_ROW_BLOCK = 1024
+from .base import Candidates, Need, Selection, nothing, prepare, spread
+from .geometry import k_means
+from .graph import Graph, Tile, ball_graph, tiles
+from .part import Part, part
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,8 @@ class ProbCover:
     When all is covered a new layer begins, in which only its own picks cover, so the picks stay
     distinct whatever the radius. Equal balls go by a seeded draw. The utility of a pick is the
     share of items that it newly covers, in (0, 1]. Above `limit` candidates all is about a seeded
-    sample of `limit`, and the reason says so. O(limit^2 d) time; the graph has 4 bytes an edge, so
-    400 MB at most.
+    sample of `limit`, and the reason says so. O(limit^2 d) time. The graph has 6 bytes an edge
+    while it is made, and finding the radius keeps half of all cosines: 600 MB and 220 MB at most.
 
     Raises (from `select`):
         UserError: more than `limit` items are wanted.
@@ -49,52 +49,72 @@ class ProbCover:
         if len(ordered) == 0:
             return nothing(ordered)
         rng = np.random.default_rng(seed)
-        seen = sample_for(self, len(ordered), k, self.limit, rng)
-        vectors, labelled = ordered.vectors[seen], ordered.labelled_vectors
-        radius = self.radius
+        seen = part(self, ordered, k, self.limit, rng)
+        radius, pairs = self.radius, tiles(seen.vectors)
         if radius is None:
-            radius = pure_radius(vectors, ordered.classes or self.clusters, self.purity, rng)
+            seen, assigned = _by_cluster(seen, ordered.classes or self.clusters, rng)
+            kept = list(tiles(seen.vectors))
+            radius, pairs = pure_radius(kept, assigned, self.purity), iter(kept)
         # |x - u| <= radius as a cosine.
         least = 1.0 - 0.5 * radius**2
-        covered = np.zeros(len(seen), dtype=np.bool_)
-        if labelled is not None and len(labelled):
-            covered = nearest_similarity(vectors, labelled) >= least
-        graph = ball_graph(vectors, least)
-        chosen, gains = _largest_first(graph, covered, min(k, len(seen)), rng)
+        covered = seen.nearest_label() >= least if len(seen.labelled) else np.zeros(len(seen), bool)
+        graph = ball_graph(pairs, len(seen), least)
+        chosen, gains = _largest_first(graph, covered, seen.wanted, rng)
         utilities = (gains / len(seen)).astype(np.float32)
         return Selection(
-            ordered.rows[seen[chosen]],
+            seen.rows[chosen],
             utilities,
             f"{len(chosen)} items, each with the most items within {radius:.3g} of it that nothing "
-            f"covered before ({covered.mean():.0%} of {part_of(len(seen), len(ordered))} were "
-            f"covered by labels); share newly covered {spread(utilities)}.",
+            f"covered before ({covered.mean():.0%} of {seen} were covered by labels); share newly "
+            f"covered {spread(utilities)}.",
         )
 
 
-def pure_radius(
-    vectors: NDArray[np.float32], classes: int, purity: float, rng: np.random.Generator
-) -> float:
+def pure_radius(found: Sequence[Tile], assigned: NDArray[np.int64], purity: float) -> float:
     """The largest radius at which that share of the balls holds one cluster only.
 
     Args:
-        vectors: unit vectors (n, d), n >= 1.
-        classes: the number of clusters that stand for classes; at most n are made.
+        found: the tiles of n unit vectors, n >= 1, in the order of their clusters.
+        assigned: the cluster of each, shape (n,), ascending.
         purity: from 0 to 1.
-        rng: the first centres of the k-means.
 
     Returns:
         A Euclidean distance in [0, 2]; 2 where there is one cluster only.
     """
-    assigned = k_means(vectors, min(classes, len(vectors)), rng).assigned
-    closest = np.empty(len(vectors), dtype=np.float32)
-    for top in range(0, len(vectors), _ROW_BLOCK):
-        cosine = vectors[top : top + _ROW_BLOCK] @ vectors.T
-        same = assigned[top : top + _ROW_BLOCK, None] == assigned[None, :]
-        np.putmask(cosine, same, -1.0)
-        closest[top : top + _ROW_BLOCK] = cosine.max(axis=1)
+    closest = np.full(len(assigned), -1.0, dtype=np.float32)
+    for tile in found:
+        height, width = tile.cosine.shape
+        rows, columns = slice(tile.top, tile.top + height), slice(tile.left, tile.left + width)
+        _raise(closest[rows], tile.cosine, assigned[rows], assigned[columns])
+        if tile.top != tile.left:
+            _raise(closest[columns], tile.cosine.T, assigned[columns], assigned[rows])
     apart = np.sqrt(np.clip(2.0 - 2.0 * closest, 0.0, 4.0))
     # A ball is pure below the distance to the nearest item of another cluster.
     return float(np.nextafter(np.quantile(apart, 1.0 - purity, method="lower"), np.float32(0)))
+
+
+def _raise(
+    closest: NDArray[np.float32],
+    cosine: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+) -> None:
+    """Raise the largest cosine of each row with a column of another cluster, in place."""
+    for cluster in np.unique(rows):
+        first, last = np.searchsorted(rows, [cluster, cluster + 1])
+        left, right = np.searchsorted(columns, [cluster, cluster + 1])
+        for others in (cosine[first:last, :left], cosine[first:last, right:]):
+            if others.shape[1]:
+                np.maximum(closest[first:last], others.max(axis=1), out=closest[first:last])
+
+
+def _by_cluster(
+    seen: Part, classes: int, rng: np.random.Generator
+) -> tuple[Part, NDArray[np.int64]]:
+    """The same items in the order of their clusters, and the cluster of each."""
+    assigned = k_means(seen.vectors, min(classes, len(seen)), rng).assigned
+    order = np.argsort(assigned, kind="stable")
+    return replace(seen, rows=seen.rows[order], vectors=seen.vectors[order]), assigned[order]
 
 
 def _largest_first(

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .base import Candidates, Need, Selection, nothing, part_of, prepare, spread, turns
-from .cluster import Typical, typical
+from .base import Candidates, Need, Selection, nothing, part_of, prepare, spread
+from .cluster import grouped
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +35,18 @@ class TypiClust:
         ordered = prepare(candidates, k, self)
         if len(ordered) == 0:
             return nothing(ordered)
-        found = typical(
-            ordered,
+        rng = np.random.default_rng(seed)
+        found = grouped(ordered, k, rng, limit=self.limit, max_clusters=self.max_clusters)
+        size, covered = found.sizes()[found.assigned], found.covered[found.assigned]
+        few = size < self.least_members
+        # The labels that a cluster has by the time that an item of it comes.
+        chosen, utilities = found.first(
             k,
-            np.random.default_rng(seed),
-            limit=self.limit,
-            max_clusters=self.max_clusters,
+            lambda turn: (few, covered + turn, -size, found.assigned),
+            rng,
             neighbours=self.neighbours,
             neighbours_from=self.neighbours_from,
         )
-        chosen = self._in_turn(found)[:k]
-        utilities = found.typicality[chosen]
         return Selection(
             ordered.rows[found.seen[chosen]],
             utilities,
@@ -54,10 +54,3 @@ class TypiClust:
             f"fewest labels ({len(found.covered)} clusters of {part_of(len(found), len(ordered))}, "
             f"{found.covered.sum()} labelled); typicality {spread(utilities)}.",
         )
-
-    def _in_turn(self, found: Typical) -> NDArray[np.int64]:
-        # The labels that the cluster of an item has by the time its turn comes.
-        labels = found.covered[found.assigned] + turns(found.assigned, -found.typicality)
-        size = found.sizes()[found.assigned]
-        few = size < self.least_members
-        return np.lexsort((-found.typicality, found.assigned, -size, labels, few))

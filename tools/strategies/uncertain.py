@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..uncertainty import MEASURES
+from ..uncertainty import measures
 from .base import Candidates, Need, Selection, prepare, ranked, spread
 
 
@@ -14,8 +14,8 @@ from .base import Candidates, Need, Selection, prepare, ranked, spread
 class Uncertainty:
     """The k items with the largest uncertainty (Lewis & Gale 1994); ties in random order.
 
-    `name` is that of a measure of `tools.uncertainty.MEASURES`; the utility of a pick is that
-    measure, in [0, 1].
+    `name` is that of a measure of `tools.uncertainty.MEASURES`, or with several labels an item of
+    `MULTI_LABEL_MEASURES`; the utility of a pick is that measure, in [0, 1].
     """
 
     name: str
@@ -25,7 +25,7 @@ class Uncertainty:
         """Take the most uncertain; see `Strategy.select` for arguments and errors."""
         ordered = prepare(candidates, k, self)
         assert ordered.probabilities is not None
-        utilities = MEASURES[self.name](ordered.probabilities)
+        utilities = measures(multi_label=ordered.multi_label)[self.name](ordered.probabilities)
         chosen = ranked(utilities, k, np.random.default_rng(seed))
         words = self.name.replace("_", " ")
         return Selection(

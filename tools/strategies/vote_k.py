@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import Candidates, Need, Selection, nothing, part_of, prepare, sample_for, spread
+from .base import Candidates, Need, Selection, nothing, prepare, spread
 from .graph import nearest_others
+from .part import part
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +42,19 @@ class VoteK:
         if len(ordered) == 0:
             return nothing(ordered)
         rng = np.random.default_rng(seed)
-        seen = sample_for(self, len(ordered), k, self.limit, rng)
-        points, labelled = ordered.vectors[seen], ordered.labelled_vectors
-        if labelled is not None:
-            points = np.concatenate([points, labelled])
+        seen = part(self, ordered, k, self.limit, rng)
+        points = seen.with_labelled()
         kept = min(self.neighbours, max(1, int(self.most * len(points))), len(points) - 1)
         near = np.empty((1, 0), dtype=np.int32)
         if kept:
             near = nearest_others(points, kept, len(seen))
-        chosen, votes = self._elect(near, min(k, len(seen)))
+        chosen, votes = self._elect(near, seen.wanted)
         return Selection(
-            ordered.rows[seen[chosen]],
+            seen.rows[chosen],
             votes,
-            f"{len(chosen)} items that most of {part_of(len(seen), len(ordered))} have among their "
+            f"{len(chosen)} items that most of {seen} have among their "
             f"{kept} nearest, votes fading {self.fade:g} times with each neighbour chosen before "
-            f"({len(points) - len(seen)} labelled); votes {spread(votes)}.",
+            f"({len(seen.labelled)} labelled); votes {spread(votes)}.",
         )
 
     def _elect(

@@ -12,6 +12,7 @@ from labelwright.tools.strategies.coverage import greedy_cover
 from labelwright.tools.strategies.discriminative import Discriminative
 from labelwright.tools.strategies.facility_location import FacilityLocation
 from labelwright.tools.strategies.geometry import nearest_similarity
+from labelwright.tools.strategies.graph import tiles
 from labelwright.tools.strategies.graph_cover import GraphCover
 from labelwright.tools.strategies.k_means import KMeans
 from labelwright.tools.strategies.max_herding import MaxHerding
@@ -158,9 +159,17 @@ class TestProbCover(Covering):
         def pure(radius: float) -> float:
             return float(np.mean([len(set(group[row <= radius])) == 1 for row in apart]))
 
-        radius = pure_radius(points, 2, 0.9, np.random.default_rng(0))
+        radius = pure_radius(list(tiles(points)), group, 0.9)
         assert pure(radius) >= 0.9
         assert pure(radius + 0.01) < 0.9
+
+    def test_radius_looks_at_every_tile(self) -> None:
+        rng = np.random.default_rng(3)
+        group = np.sort(rng.integers(0, 7, 2500))
+        points = unit(np.eye(7, 12)[group] + 0.4 * rng.standard_normal((2500, 12)))
+        cosine = np.where(group[:, None] == group[None], -1, points @ points.T)
+        apart = np.sort(np.sqrt(2 - 2 * cosine.max(axis=1)))
+        assert pure_radius(list(tiles(points)), group, 0.8) == pytest.approx(apart[499], abs=1e-5)
 
     def test_one_ball_over_a_whole_cluster_goes_to_the_next(self) -> None:
         fresh = replace(self.planted(), labelled_vectors=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from labelwright.tools.strategies.geometry import k_means, nearest_similarity
+from threadpoolctl import threadpool_limits
 
 
 def test_nearest_similarity_is_the_plain_maximum_across_blocks() -> None:
@@ -54,3 +55,42 @@ def test_k_means_same_seed_same_clusters() -> None:
     one, two = (k_means(points, 20, np.random.default_rng(4)) for _ in range(2))
     np.testing.assert_array_equal(one.assigned, two.assigned)
     np.testing.assert_array_equal(one.centres, two.centres)
+
+
+def test_k_means_is_lloyds_algorithm_from_its_first_centres() -> None:
+    # Only what changed is compared again: that must make no difference.
+    rng = np.random.default_rng(8)
+    points = rng.standard_normal((3000, 5)).astype(np.float32)
+    weights = rng.uniform(0.5, 2.0, 3000).astype(np.float32)
+    start = k_means(points, 60, np.random.default_rng(4), weights=weights, iterations=0)
+    found = k_means(points, 60, np.random.default_rng(4), weights=weights, iterations=12)
+    centres = start.centres.astype(np.float64)
+    for _ in range(13):
+        assigned = ((points[:, None] - centres[None]) ** 2).sum(axis=2).argmin(axis=1)
+        before = centres
+        centres = np.array(
+            [
+                np.average(points[assigned == c], axis=0, weights=weights[assigned == c])
+                for c in range(60)
+            ]
+        )
+    assert (assigned == found.assigned).mean() > 0.999
+    np.testing.assert_allclose(found.centres, before, atol=1e-2)
+
+
+def test_k_means_finds_clusters_that_a_sample_for_the_start_holds_few_points_of() -> None:
+    rng = np.random.default_rng(2)
+    sizes = [4000, 800, 100]
+    points = np.repeat(np.eye(3), sizes, axis=0) + 0.02 * rng.standard_normal((4900, 3))
+    for seed in range(5):
+        found = k_means(points.astype(np.float32), 3, np.random.default_rng(seed))
+        assert sorted(np.bincount(found.assigned)) == sorted(sizes)
+
+
+def test_k_means_does_not_depend_on_the_number_of_threads() -> None:
+    points = np.random.default_rng(0).standard_normal((6000, 32)).astype(np.float32)
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            found.append(k_means(points, 50, np.random.default_rng(1)).assigned)
+    np.testing.assert_array_equal(found[0], found[1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from labelwright.store.errors import UserError
-from labelwright.tools.regions import Regions, region_uncertainty
+from labelwright.tools.strategies.region import Regions, region_uncertainty
 from labelwright.tools.uncertainty import entropy
 from numpy.typing import NDArray
 
