@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..store.spec import RecipeName
 
@@ -37,11 +37,21 @@ RECIPES: tuple[Recipe, ...] = (
         "items far from everything labelled cover what is still unseen",
     ),
     Recipe(
+        "adaptive",
+        "cluster",
+        "adaptive(uncertainty_diversity, margin, k_center)",
+        _COVER,
+        "of several strategies, one by what its earlier batches gained",
+    ),
+    Recipe(
         "random", "random", "random", "the baseline: evenly drawn", "the baseline: evenly drawn"
     ),
 )
 
 
-def recipe(name: RecipeName) -> Recipe:
-    """The recipe of that name."""
-    return next(each for each in RECIPES if each.name == name)
+def recipe(name: RecipeName, strategy: str = "") -> Recipe:
+    """The recipe of that name, with another strategy once there is a model if one is given."""
+    found = next(each for each in RECIPES if each.name == name)
+    if not strategy:
+        return found
+    return replace(found, warm=strategy, warm_reason="the strategy that was asked for")

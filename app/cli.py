@@ -96,10 +96,15 @@ def cli() -> None:
 @click.option("--reviewer-error-rate", type=float, default=0.0, help="Of the simulated reviewer.")
 @click.option(
     "--recipe",
-    type=click.Choice(["standard", "uncertainty", "coverage", "random"]),
+    type=click.Choice(["standard", "uncertainty", "coverage", "adaptive", "random"]),
     default="standard",
     show_default=True,
     help="How the playbook chooses samples.",
+)
+@click.option(
+    "--strategy",
+    default="",
+    help='In place of the recipe\'s once there is a model, like badge or "anchor(margin)".',
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @AS_JSON

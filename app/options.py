@@ -10,8 +10,9 @@ from typing import Literal
 
 from ..agent.understand import Request, labels_in_goal, limits_in_goal, parse_labels
 from ..store.errors import UserError
-from ..store.spec import Autonomy, Budgets, LabelSpec, LearnerName
+from ..store.spec import Autonomy, Budgets, LabelSpec, LearnerName, RecipeName
 from ..tools.budget import label_plan, labels_for
+from ..tools.strategies import strategy
 from .data import gold_names
 
 DEFAULT_HUMAN_LABELS = 200
@@ -52,7 +53,8 @@ class Options:
     autonomy: Autonomy = "ask-labels"
     reviewer: Literal["terminal", "simulated", "none"] = "terminal"
     reviewer_error_rate: float = 0.0
-    recipe: Literal["standard", "uncertainty", "coverage", "random"] = "standard"
+    recipe: RecipeName = "standard"
+    strategy: str = ""
     seed: int = 0
 
 
@@ -125,6 +127,8 @@ def _check(options: Options) -> None:
             "learned or certified; give at least 10"
         )
     _check_ranges(options)
+    if options.strategy:
+        strategy(options.strategy)
     if options.policy == "llm" and options.llm == "none":
         raise UserError("--policy llm needs a chat model: give one with --llm")
     if options.usd is not None and not (options.label_price or options.price_in):

@@ -242,11 +242,12 @@ def _context(
 
     settings = project.settings
     model = chat if chat is not None else load_chat_model(settings.llm)
-    policy: Policy = PlaybookPolicy(recipe(settings.recipe))
+    playbook = PlaybookPolicy(recipe(settings.recipe, settings.strategy))
+    policy: Policy = playbook
     if settings.policy == "llm" and model is not None:
         from ..agent.llm_policy import LLMPolicy
 
-        policy = LLMPolicy(model, settings.llm, PlaybookPolicy(recipe(settings.recipe)))
+        policy = LLMPolicy(model, settings.llm, playbook)
 
     def encode() -> Encoder:
         found = encoder if encoder is not None else load_encoder(settings.encoder)

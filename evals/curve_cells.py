@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from ..models.learners import Learner, Training
 from ..store.errors import UserError
+from ..tools.gains import adapts
 from ..tools.select_samples import DRAWS
-from ..tools.strategies import Candidates, Strategy, strategy
+from ..tools.strategies import Candidates, Selection, Strategy, strategy
+from ..tools.strategies.wrappers.gains import gain
 from .curve_data import Split
 
 WHOLE_POOL = "all"
@@ -122,15 +124,19 @@ def draw_curve(given: Split, learner: Learner, name: str, plan: Plan, seed: int)
         )
     now = _Round(given, learner, np.empty(0, dtype=np.int64), seed)
     points: list[Point] = []
+    gains: dict[str, list[float]] = {}
     for number in range(len(plan.labels())):
         chosen = cold if number == 0 else warm
         draw = int(np.random.SeedSequence([seed, 2, number]).generate_state(1)[0])
-        candidates = now.candidates(draw)
+        candidates = replace(now.candidates(draw), gains=gains)
         started = time.perf_counter()
-        batch = chosen.select(candidates, plan.step, seed=draw).rows
+        chosen_now = chosen.select(candidates, plan.step, seed=draw)
+        batch = chosen_now.rows
         seconds = time.perf_counter() - started - now.scoring
         if points:
             points[-1] = replace(points[-1], score=round(now.scoring, 4))
+        if adapts(warm):
+            _remember(gains, given, now.labelled, chosen_now, draw)
         now = _Round(given, learner, np.concatenate([now.labelled, batch]), seed)
         points.append(now.measure(select=seconds))
     return points
@@ -150,6 +156,23 @@ def macro_f1(gold: NDArray[np.int64], answered: NDArray[np.int64]) -> float:
     hits = np.bincount(gold[gold == answered], minlength=size)
     seen = np.bincount(gold, minlength=size) + np.bincount(answered, minlength=size)
     return float(np.mean(2.0 * hits[seen > 0] / seen[seen > 0]))
+
+
+def _remember(
+    gains: dict[str, list[float]],
+    given: Split,
+    before: NDArray[np.int64],
+    chosen: Selection,
+    seed: int,
+) -> None:
+    """Add what the batch gained, as `select_samples` measures it in a run."""
+    if len(before) == 0 or chosen.arm is None:
+        return
+    vectors, labels = given.pool.vectors, given.pool.labels
+    batch = chosen.rows
+    found = gain(vectors[before], labels[before], vectors[batch], labels[batch], seed=seed)
+    if found is not None:
+        gains.setdefault(chosen.arm, []).append(found)
 
 
 class _Round:
@@ -199,6 +222,11 @@ class _Round:
             classes=len(self._given.names),
             source=self,
         )
+
+    @property
+    def has_model(self) -> bool:
+        """See `Source.has_model`."""
+        return len(self.labelled) > 0
 
     def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """See `Source.vectors`."""

@@ -19,7 +19,7 @@ from .errors import UserError
 Autonomy = Literal["ask-all", "ask-labels", "auto"]
 LearnerName = Literal["linear", "svm", "bert", "setfit"]
 PolicyName = Literal["playbook", "llm"]
-RecipeName = Literal["standard", "uncertainty", "coverage", "random"]
+RecipeName = Literal["standard", "uncertainty", "coverage", "adaptive", "random"]
 ReviewerName = Literal["terminal", "simulated", "none"]
 
 
@@ -148,4 +148,6 @@ class Settings(_Strict):
     price_out: Annotated[float, Field(ge=0)] = 0.0
     """US dollars for a million tokens written by the chat model."""
     recipe: RecipeName = "standard"
+    strategy: str = ""
+    """An acquisition strategy in place of the recipe's, once there is a model; empty: that one."""
     seed: Annotated[int, Field(ge=0)] = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -13,8 +14,10 @@ from ..store.errors import UserError
 from ..store.records import Artefact, Charge
 from .base import Outcome, Tool, ToolArgs, ToolContext
 from .calibration import Temperature
+from .gains import adapts, gains_so_far
 from .labels import human_labels, unlabelled_rows
 from .strategies import STRATEGIES, Candidates, strategy
+from .strategies.wrappers import WRAPPERS, usage
 from .train_model import current_learner, inputs_of, predictions_of
 
 DRAWS = 10
@@ -48,7 +51,8 @@ class SelectSamples(Tool[SelectArgs]):
     name = "select_samples"
     description = (
         "Choose the next k unlabelled items with an acquisition strategy. Without a model: "
-        f"{_names(with_model=False)}. With the current model's scores: {_names(with_model=True)}."
+        f"{_names(with_model=False)}. With the current model's scores: {_names(with_model=True)}. "
+        f"Wrappers around them: {', '.join(usage(one) for one in WRAPPERS.values())}."
     )
     Args = SelectArgs
 
@@ -60,13 +64,15 @@ class SelectSamples(Tool[SelectArgs]):
         if not len(rows):
             raise UserError("no unlabelled item is left: finish, or measure the quality")
         source = _Source(context, args.strategy)
-        candidates = _candidates(context, source, rows)
+        gains, measured = gains_so_far(context) if adapts(chosen) else ({}, ())
+        candidates = replace(_candidates(context, source, rows), gains=gains)
         selection = chosen.select(candidates, args.k, seed=context.seed)
         batch = {
             "round": context.round + 1,
             "rows": [int(row) for row in selection.rows],
             "utilities": [round(float(value), 6) for value in selection.utilities],
             "strategy": args.strategy,
+            "arm": selection.arm or args.strategy,
             "reason": selection.reason,
         }
         return Outcome(
@@ -79,7 +85,7 @@ class SelectSamples(Tool[SelectArgs]):
                 "predicted": source.predicted(),
             },
             charges=(Charge("seconds", time.perf_counter() - started, self.name),),
-            artefacts=(Artefact("batch", batch),),
+            artefacts=(*measured, Artefact("batch", batch)),
         )
 
 

@@ -75,6 +75,7 @@ class Classifier:
             texts,
             hidden,
             progress,
+            what="Scoring",
             width=self.model.config.num_labels,
             work=lambda batch: self.chances(model(**as_dtype(batch, model.dtype)).logits.float()),
         )
@@ -91,7 +92,9 @@ class Classifier:
             used = batch["attention_mask"].float()
             return nn.functional.normalize(torch.bmm(used[:, None], states)[:, 0], dim=1)
 
-        return self._through(texts, hidden, progress, width=self.frozen.dim, work=mean)
+        return self._through(
+            texts, hidden, progress, what="Embedding", width=self.frozen.dim, work=mean
+        )
 
     def samples(
         self,
@@ -109,6 +112,7 @@ class Classifier:
             texts,
             hidden,
             progress,
+            what="Scoring",
             width=linear.in_features,
             work=lambda batch: model(**as_dtype(batch, model.dtype)).logits.float(),
         )
@@ -166,13 +170,14 @@ class Classifier:
         hidden: HiddenStates | None,
         progress: Progress,
         *,
+        what: str,
         width: int,
         work: Callable[[dict[str, Tensor]], Tensor],
     ) -> NDArray[np.float32]:
         if not len(texts):
             return np.empty((0, width), dtype=np.float32)
         states = open_states(self.frozen, texts, hidden)
-        with progress.task("Scoring", len(texts)) as task:
+        with progress.task(what, len(texts)) as task:
             return self.read(states, width, work, task)
 
 

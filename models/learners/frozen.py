@@ -17,7 +17,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..compute import MAX_CHARS, MAX_TOKENS, compute_dtype, encodable, quiet_libraries
+from ..compute import (
+    MAX_CHARS,
+    MAX_TOKENS,
+    SILENT,
+    compute_dtype,
+    encodable,
+    quiet_libraries,
+    run_batches,
+    token_batches,
+)
 from ..encoders import stable_tokenizer
 from ..pairs import is_pair, split_pair
 from .layers import bottom_modules, copy_of_bottom, cut_of
@@ -128,6 +137,21 @@ def open_states(frozen: Frozen, texts: Sequence[str], hidden: HiddenStates | Non
     """The states of some texts, kept ones where there are."""
     kept = hidden.open(frozen) if hidden is not None else None
     return FreshStates(frozen, texts) if kept is None else kept
+
+
+def all_of(states: States, device: torch.device) -> list[NDArray[np.uint16]]:
+    """The bits of all rows, copied; computed in batches of like length where they are not kept."""
+    found: list[NDArray[np.uint16]] = [np.empty((0, 0), np.uint16)] * len(states.lengths)
+
+    def work(rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        for row, value in zip(rows, states.get(rows), strict=True):
+            found[row] = value.copy()
+        return np.empty((len(rows), 0), dtype=np.float32)
+
+    nothing = np.empty((len(found), 0), dtype=np.float32)
+    with SILENT.task("", len(found)) as task:
+        run_batches(work, token_batches(states.lengths), nothing, device=device, task=task)
+    return found
 
 
 def padded(rows: Sequence[NDArray[np.uint16]], device: torch.device) -> dict[str, Tensor]:

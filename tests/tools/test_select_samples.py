@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,10 @@ from labelwright.store.database import Store
 from labelwright.store.errors import UserError
 from labelwright.tools.base import ToolContext, Workbench
 from labelwright.tools.labels import human_labels, unlabelled_rows
+from labelwright.tools.predictions import PREDICTIONS
 from labelwright.tools.select_samples import SelectArgs, SelectSamples
 from labelwright.tools.strategies import STRATEGIES
+from labelwright.tools.strategies.wrappers import WRAPPERS
 from support import HashEncoder, messages, ran
 
 OF_A_MODEL = {"probabilities", "samples"}
@@ -63,7 +66,28 @@ def test_without_scores_it_says_what_to_do(context: ToolContext, tmp_path: Path,
 
 
 def test_the_description_names_every_strategy_by_what_it_needs() -> None:
-    without, scored = SelectSamples.description.split("With the current model's scores: ")
+    plain, wrapped = SelectSamples.description.split(" Wrappers around them: ")
+    without, scored = plain.split("With the current model's scores: ")
+    assert all(name in wrapped for name in WRAPPERS)
     for name, one in STRATEGIES.items():
         assert (f"{name}," in scored + ",") or (f" {name}." in scored) or name in without
         assert (name in scored.strip(".").split(", ")) == bool(one.needs & OF_A_MODEL)
+
+
+@pytest.mark.parametrize("name", ["subsample(margin, 40)", "anchor(margin)", "seals(entropy)"])
+def test_a_wrapper_has_only_what_it_keeps_predicted(context: ToolContext, name: str) -> None:
+    # As if nothing of the pool had been predicted by the model yet.
+    model = context.store.artefact("model") or {}
+    shutil.rmtree(context.store.folder / model["folder"] / PREDICTIONS, ignore_errors=True)
+    outcome = SelectSamples().run(context, SelectArgs(strategy=name, k=5))
+    assert 5 <= outcome.result["predicted"] < outcome.result["of"]
+
+
+def test_adaptive_remembers_what_each_batch_gained(tmp_path: Path) -> None:
+    with ran(tmp_path, messages(120), recipe="adaptive") as (done, result):
+        assert result.status == "finished"
+        gains = done.store.artefact_history("gain")
+        batches = {each["round"]: each["arm"] for each in done.store.artefact_history("batch")}
+    assert gains
+    assert all(batches[each["round"]] == each["arm"] for each in gains)
+    assert len({each["round"] for each in gains}) == len(gains)
