@@ -136,7 +136,7 @@ def draw_curve(given: Split, learner: Learner, name: str, plan: Plan, seed: int)
         if points:
             points[-1] = replace(points[-1], score=round(now.scoring, 4))
         if adapts(warm):
-            _remember(gains, given, now.labelled, chosen_now, draw)
+            _remember(gains, given, now.labelled, chosen_now)
         now = _Round(given, learner, np.concatenate([now.labelled, batch]), seed)
         points.append(now.measure(select=seconds))
     return points
@@ -163,16 +163,13 @@ def _remember(
     given: Split,
     before: NDArray[np.int64],
     chosen: Selection,
-    seed: int,
 ) -> None:
     """Add what the batch gained, as `select_samples` measures it in a run."""
     if len(before) == 0 or chosen.arm is None:
         return
-    vectors, labels = given.pool.vectors, given.pool.labels
-    batch = chosen.rows
-    found = gain(vectors[before], labels[before], vectors[batch], labels[batch], seed=seed)
-    if found is not None:
-        gains.setdefault(chosen.arm, []).append(found)
+    labels = given.pool.labels
+    found = gain(labels[before], labels[chosen.rows], len(given.names))
+    gains.setdefault(chosen.arm, []).append(found)
 
 
 class _Round:

@@ -199,7 +199,9 @@ def check_probabilities(p: Probabilities) -> NDArray[np.float32]:
             "per class, with at least two classes"
         )
     # A product with ones, as numpy sums short rows one at a time.
-    sums = table @ np.ones(table.shape[1], dtype=np.float32)
+    # What is no number is found below, and BLAS kernels may set the flag for numbers too.
+    with np.errstate(invalid="ignore", over="ignore"):
+        sums = table @ np.ones(table.shape[1], dtype=np.float32)
     # A comparison with NaN is false, so one test of what is right catches it too.
     good = np.abs(sums - 1.0) <= _SUM_TOLERANCE
     if not (good.all() and table.min(initial=0.0) >= 0.0):

@@ -5,8 +5,8 @@ label texts being items too; then the `linear` learner is fitted on the vectors 
 encoder (Tunstall et al. 2022, Efficient Few-Shot Learning Without Prompts, section 3). The
 bottom layers are frozen, and share what is kept of the pool (`Inputs.hidden`) with `bert`.
 
-Of a pair each text is encoded by itself; the pair's vector is that of `PairEncoder` over the
-fine-tuned encoder, and this is what is contrasted.
+Of a pair each text is encoded by itself, and the pair's vector is that of `PairEncoder` over the
+fine-tuned encoder. Pairs are not contrasted with each other: see `setfit_losses.Classification`.
 """
 
 from __future__ import annotations

@@ -2,13 +2,15 @@
 
 Items of the same labels are drawn together, others apart (Tunstall et al. 2022, Efficient
 Few-Shot Learning Without Prompts, section 3). The paper encodes both items of every pair anew;
-here all pairs within a batch of items are compared, so one pass over 32 items serves 496 pairs.
+here all items within a batch are compared, so one pass over 32 items serves 496 comparisons.
+Where each item is itself a pair of texts, what relates the two is classified instead.
 
 Imports torch, so it is itself imported only when a learner needs it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,23 +26,23 @@ from ..progress import Progress, Task
 from .bert_model import seeded
 from .frozen import padded
 from .layers import only_top
+from .logistic import fit_logistic
 from .setfit_body import Body
+from .setfit_losses import Classification, Contrast, pair_vectors
 from .states import HiddenStates
 
 BATCH_ITEMS = 32
 # Of long texts a batch has fewer, so that a fit of any data takes about as long.
 BATCH_TOKENS = 3_000
 FEWEST_ITEMS = 8
-STEPS = 60
-LEARNING_RATE = 2e-4
+STEPS = 50
+LEARNING_RATE = 3e-4
 WEIGHT_DECAY = 0.01
 WARM_UP = 0.1
 LARGEST_GRADIENT = 1.0
 # A batch goes through the model in this many parts of like length: padding it to its longest
 # text would double the work.
 _LENGTHS = 4
-# Below this a share of pairs is none.
-_LEAST = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,9 @@ def contrast(body: Body, items: Items, *, seed: int, progress: Progress) -> tupl
     drawn = batches(chances, STEPS, seed, size=_batch_size(states))
     trained = body.trainable()
     with progress.task("Training", STEPS) as task, only_top(body.transformer):
-        losses = _descend(body, states, items, drawn, trained, seed, task)
+        objective = _objective(body, states, items)
+        trained += objective.parameters()
+        losses = _descend(body, states, objective, drawn, trained, seed, task)
     body.model.eval().requires_grad_(False)
     return STEPS, float(np.mean(losses[-max(1, STEPS // 10) :]))
 
@@ -139,48 +143,6 @@ def batches(
         yield np.unique(np.concatenate(rows))
 
 
-def alike(targets: Tensor, *, multi_label: bool) -> tuple[Tensor, Tensor]:
-    """How alike the labels of any two of n items are, and how much each two count: (n, n) twice.
-
-    For one label an item, the chance that both have the same; for several, the labels they share
-    among those that either has (Jaccard's index, by minimum and maximum for soft labels). Two
-    items without any label are neither alike nor different and do not count, as no item counts
-    against itself.
-    """
-    counts = 1.0 - torch.eye(len(targets), device=targets.device)
-    if not multi_label:
-        return targets @ targets.T, counts
-    sizes = targets.sum(dim=1)
-    shared = torch.minimum(targets[:, None], targets[None]).sum(dim=2)
-    either = sizes[:, None] + sizes[None] - shared
-    without = 1.0 - targets.amax(dim=1)
-    return shared / either.clamp(min=1.0), counts * (1.0 - without[:, None] * without[None])
-
-
-def cosine_loss(vectors: Tensor, likeness: Tensor, counts: Tensor) -> Tensor:
-    """The squared error of cosines against `likeness`, pairs alike and different in balance.
-
-    The cosine-similarity loss of Reimers and Gurevych 2019 (Sentence-BERT, section 3), over all
-    pairs of a batch: half of the weight is on those that are alike, half on the others.
-
-    Args:
-        vectors: (n, d) of norm 1.
-        likeness: (n, n) the cosine that each pair should have, 0 to 1.
-        counts: (n, n) the weight of each pair, at least 0.
-    """
-    errors = (vectors @ vectors.T - likeness) ** 2
-    loss = vectors.new_zeros(())
-    for share in (likeness * counts, (1.0 - likeness) * counts):
-        loss = loss + (errors * share).sum() / share.sum().clamp(min=_LEAST)
-    return loss / 2
-
-
-def pair_vectors(first: Tensor, second: Tensor) -> Tensor:
-    """The first features of `PairEncoder` (n, 2d) of unit vectors (n, d), for training."""
-    both = torch.cat([(first - second).abs(), first * second * first.shape[1] ** 0.5], dim=1)
-    return nn.functional.normalize(both, dim=1)
-
-
 def _states(body: Body, items: Items) -> _States:
     if not items.pairs:
         kept = len(items.texts) - items.unkept
@@ -202,27 +164,34 @@ def _batch_size(states: _States) -> int:
     return int(np.clip(BATCH_TOKENS / tokens, FEWEST_ITEMS, BATCH_ITEMS))
 
 
+def _objective(body: Body, states: _States, items: Items) -> nn.Module:
+    targets = torch.from_numpy(items.targets).to(body.device)
+    if states.second is None:
+        return Contrast(targets, multi_label=items.multi_label)
+    with torch.inference_mode(), single_threaded():
+        every = np.arange(len(items.texts))
+        parts = np.array_split(every, math.ceil(len(every) / BATCH_ITEMS))
+        vectors = torch.cat([_vectors(body, states, rows).cpu() for rows in parts]).numpy()
+    start, _ = fit_logistic(vectors, items.targets, items.weights, multi_label=items.multi_label)
+    return Classification(targets, start).to(body.device)
+
+
 def _descend(
     body: Body,
     states: _States,
-    items: Items,
+    objective: nn.Module,
     drawn: Iterator[NDArray[np.int64]],
     trained: list[nn.Parameter],
     seed: int,
     task: Task,
 ) -> list[float]:
     """Train the top in place and give the loss of each step."""
-    targets = torch.from_numpy(items.targets).to(body.device)
     losses = []
     with seeded(seed), single_threaded():
         optimiser, schedule = _optimiser(trained)
         body.transformer.train()
         for rows in drawn:
-            vectors = _vectors(body, states, rows)
-            likeness, counts = alike(
-                targets[torch.from_numpy(rows).to(body.device)], multi_label=items.multi_label
-            )
-            loss = cosine_loss(vectors, likeness, counts)
+            loss = objective(_vectors(body, states, rows), torch.from_numpy(rows).to(body.device))
             optimiser.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             nn.utils.clip_grad_norm_(trained, LARGEST_GRADIENT)

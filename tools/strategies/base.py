@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...store.errors import UserError
+from .checks import check_rows, check_shapes, check_unit
 
 Need: TypeAlias = Literal["vectors", "probabilities", "samples", "texts", "label_vectors"]
 _FIXES: dict[Need, str] = {
@@ -26,8 +27,6 @@ _FIXES: dict[Need, str] = {
     "label_vectors": "embed the label descriptions",
 }
 
-# Unit length within what float16 storage and a normalisation in float32 lose.
-_NORM_TOLERANCE = 1e-2
 _NO_ROWS = np.empty(0, dtype=np.int64)
 
 
@@ -120,8 +119,6 @@ class Candidates:
         known = self.labelled_rows if self.labelled_rows is not None else _NO_ROWS
         if "probabilities" in needs and found.probabilities is None:
             found = replace(found, probabilities=source.probabilities(self.rows))
-        if "probabilities" in needs and found.labelled_probabilities is None and len(known):
-            found = replace(found, labelled_probabilities=source.probabilities(known))
         if "samples" in needs and found.samples is None:
             found = replace(found, samples=source.samples(self.rows))
         if "vectors" in needs and found.vectors is None:
@@ -133,6 +130,15 @@ class Candidates:
         if "label_vectors" in needs and found.label_vectors is None:
             found = replace(found, label_vectors=source.label_vectors())
         return found
+
+    def with_labelled_probabilities(self) -> Candidates:
+        """With the learner's probabilities of the labelled items, where they can be fetched."""
+        source, known = self.source, self.labelled_rows
+        if self.labelled_probabilities is not None or source is None or known is None:
+            return self
+        if not len(known):
+            return self
+        return replace(self, labelled_probabilities=source.probabilities(known))
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,12 +213,12 @@ def prepare(
             raise UserError(
                 f"strategy {strategy.name!r} needs {need!r}, which are absent: {_FIXES[need]}"
             )
-    _check_shapes(found)
+    check_shapes(found)
     if "vectors" in wanted:
-        _check_unit(found.vectors, "vectors")
-        _check_unit(found.labelled_vectors, "labelled_vectors")
+        check_unit(found.vectors, "vectors")
+        check_unit(found.labelled_vectors, "labelled_vectors")
     if "label_vectors" in wanted:
-        _check_unit(found.label_vectors, "label_vectors")
+        check_unit(found.label_vectors, "label_vectors")
     return found
 
 
@@ -232,8 +238,8 @@ def in_order(candidates: Candidates, k: int, name: str) -> Candidates:
     """
     if k < 1:
         raise UserError(f"{name} was asked for k={k!r} items: ask for at least 1")
-    _check_rows(candidates.rows)
-    _check_shapes(candidates)
+    check_rows(candidates.rows)
+    check_shapes(candidates)
     return _in_order(candidates)
 
 
@@ -322,86 +328,6 @@ def spread(values: NDArray[np.float32]) -> str:
     if len(values) == 0:
         return "none"
     return f"{float(values.min()):.3g} to {float(values.max()):.3g}"
-
-
-def _check_rows(rows: NDArray[np.int64]) -> None:
-    # Rows nearly always come in order, and then no two are the same.
-    rising = rows.ndim == 1 and bool((rows[1:] > rows[:-1]).all())
-    if rows.ndim != 1 or (not rising and len(np.unique(rows)) != len(rows)):
-        raise UserError(
-            f"candidate rows of shape {rows.shape!r} are not distinct: give each pool row once"
-        )
-
-
-def _check_shapes(candidates: Candidates) -> None:
-    rows = candidates.rows
-    for name in ("vectors", "probabilities"):
-        array = getattr(candidates, name)
-        if array is not None and (array.ndim != 2 or len(array) != len(rows)):
-            raise UserError(
-                f"{name} have shape {array.shape!r} for {len(rows)} candidates: give one row each"
-            )
-    _check_others(candidates)
-    vectors, labelled = candidates.vectors, candidates.labelled_vectors
-    if labelled is not None and vectors is not None and labelled.shape[1:] != vectors.shape[1:]:
-        raise UserError(
-            f"labelled vectors have shape {labelled.shape!r} and candidate vectors "
-            f"{vectors.shape!r}: encode both with the same encoder"
-        )
-    labels = candidates.label_vectors
-    if labels is not None and vectors is not None and labels.shape[1:] != vectors.shape[1:]:
-        raise UserError(
-            f"label vectors have shape {labels.shape!r} and candidate vectors {vectors.shape!r}: "
-            "encode both with the same encoder"
-        )
-    _check_labelled(candidates)
-
-
-def _check_others(candidates: Candidates) -> None:
-    n, samples, costs = len(candidates.rows), candidates.samples, candidates.costs
-    if samples is not None and (samples.ndim != 3 or samples.shape[1] != n):
-        raise UserError(
-            f"samples have shape {samples.shape!r} for {n} candidates: give (draws, {n}, labels)"
-        )
-    if candidates.texts is not None and len(candidates.texts) != n:
-        raise UserError(f"there are {len(candidates.texts)} texts for {n} candidates: give {n}")
-    if costs is not None and (costs.shape != (n,) or not (np.isfinite(costs) & (costs > 0)).all()):
-        raise UserError(
-            f"costs of shape {costs.shape!r} do not give {n} candidates a price above 0 each"
-        )
-    known, labels = candidates.labelled_rows, candidates.labels
-    if labels is not None and (known is None or labels.shape != known.shape):
-        raise UserError(f"{len(labels)} labels need as many labelled_rows: give both in one order")
-
-
-def _check_labelled(candidates: Candidates) -> None:
-    known, vectors = candidates.labelled_probabilities, candidates.labelled_vectors
-    if known is None:
-        return
-    if known.ndim != 2 or (vectors is not None and len(known) != len(vectors)):
-        raise UserError(
-            f"labelled probabilities have shape {known.shape!r} for "
-            f"{0 if vectors is None else len(vectors)} labelled vectors: give one row each"
-        )
-    own = candidates.probabilities
-    if own is not None and own.shape[1] != known.shape[1]:
-        raise UserError(
-            f"labelled probabilities have shape {known.shape!r} and those of the candidates "
-            f"{own.shape!r}: predict both with the same model"
-        )
-
-
-def _check_unit(vectors: NDArray[np.float32] | None, name: str) -> None:
-    if vectors is None:
-        return
-    squared = np.einsum("ij,ij->i", vectors, vectors)
-    good = np.abs(squared - 1.0) <= _NORM_TOLERANCE
-    if not good.all():
-        place = int(np.argmin(good))
-        raise UserError(
-            f"{name}[{place}] has squared length {float(squared[place])!r}: "
-            "divide every vector by its length first"
-        )
 
 
 def _in_order(candidates: Candidates) -> Candidates:

@@ -45,7 +45,7 @@ class Contrastive:
         if len(ordered) == 0:
             return nothing(ordered)
         rng = np.random.default_rng(seed)
-        known = ordered.labelled_probabilities
+        known = ordered.with_labelled_probabilities().labelled_probabilities
         if ordered.labelled_vectors is not None and known is not None:
             among = f"{len(known)} labelled items"
             others = ordered.labelled_vectors

@@ -8,14 +8,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from labelwright.models.encoders import Encoder
+from labelwright.models.learners.logistic import fit_logistic
+from labelwright.models.learners.setfit_losses import (
+    Classification,
+    alike,
+    cosine_loss,
+    pair_vectors,
+)
 from labelwright.models.learners.setfit_training import (
     BATCH_ITEMS,
     FEWEST_ITEMS,
-    alike,
     batches,
-    cosine_loss,
     drawing_chances,
-    pair_vectors,
 )
 from labelwright.models.pairs import PairEncoder, join_pair
 from numpy.typing import NDArray
@@ -134,10 +138,29 @@ def test_loss_without_any_pair_alike_is_finite() -> None:
     assert float(cosine_loss(vectors, *alike(vectors, multi_label=False))) == pytest.approx(0)
 
 
-def test_pair_vectors_are_the_first_part_of_those_of_the_pair_encoder(tiny: Encoder) -> None:
+def test_pair_vectors_are_the_first_features_of_the_pair_encoder(tiny: Encoder) -> None:
     firsts, seconds = ["card bank", "the app"], ["money", "the app"]
     found = pair_vectors(*(torch.from_numpy(tiny.encode(texts)) for texts in (firsts, seconds)))
     pairs = [join_pair(*pair) for pair in zip(firsts, seconds, strict=True)]
-    every = PairEncoder(tiny).encode(pairs)[:, : 2 * tiny.dim]
-    every /= np.linalg.norm(every, axis=1, keepdims=True)
-    np.testing.assert_allclose(found.numpy(), every, atol=1e-3)
+    expected = PairEncoder(tiny).encode(pairs)[:, : found.shape[1]]
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize(("labels", "multi_label"), [(2, False), (3, False), (3, True)])
+def test_error_on_pairs_starts_as_that_of_the_logistic_regression(
+    labels: int, multi_label: bool
+) -> None:
+    generator = np.random.default_rng(0)
+    vectors = generator.normal(size=(30, 5)).astype(np.float32)
+    targets = generator.dirichlet(np.ones(labels), size=30).astype(np.float32)
+    ones = np.ones(30, dtype=np.float32)
+    start, _ = fit_logistic(vectors, targets, ones, multi_label=multi_label)
+    objective = Classification(torch.from_numpy(targets), start)
+    rows = np.array([3, 7, 20])
+    found = float(objective(torch.from_numpy(vectors[rows]), torch.from_numpy(rows)))
+    chances, wanted = start.probabilities(vectors[rows]), targets[rows]
+    loss = -wanted * np.log(chances)
+    if multi_label:
+        loss = (loss - (1 - wanted) * np.log(1 - chances)) / labels
+    assert found == pytest.approx(float(loss.sum(axis=1).mean()), rel=1e-4)

@@ -88,9 +88,9 @@ def test_k_means_finds_clusters_that_a_sample_for_the_start_holds_few_points_of(
 
 
 def test_k_means_does_not_depend_on_the_number_of_threads() -> None:
-    points = np.random.default_rng(0).standard_normal((6000, 32)).astype(np.float32)
+    points = np.random.default_rng(0).standard_normal((3000, 24)).astype(np.float32)
     found = []
     for threads in (1, 2):
         with threadpool_limits(threads):
-            found.append(k_means(points, 50, np.random.default_rng(1)).assigned)
+            found.append(k_means(points, 20, np.random.default_rng(1)).assigned)
     np.testing.assert_array_equal(found[0], found[1])

@@ -62,13 +62,13 @@ class TestBadge(LooksAtProbabilities, LooksAtVectors):
         vectors = np.repeat(unit(np.array([[1.0, 0, 0], [0, 1, 0], [0, 0.6, 0.8]])), 40, axis=0)
         p = two_class(np.full(120, 0.5))
         third = []
-        for seed in range(800):
+        for seed in range(400):
             got = self.one.select(Candidates(np.arange(120), vectors, p), 3, seed=seed)
             first, second, last = got.rows // 40
             if (first, second) == (0, 1):
                 third.append(last)
                 assert got.utilities[2] == pytest.approx(0.5 * (2 - 2 * 0.6), abs=1e-5)
-        assert len(third) > 90
+        assert len(third) > 40
         assert set(third) == {2}
 
     def test_first_two_draws_are_as_often_as_their_distances_say(self) -> None:
@@ -77,11 +77,11 @@ class TestBadge(LooksAtProbabilities, LooksAtVectors):
         p = two_class(np.array([0.5, 0.5, 0.5]))
         drawn = [
             self.one.select(Candidates(np.arange(3), vectors, p), 2, seed=seed).rows.tolist()
-            for seed in range(3000)
+            for seed in range(1500)
         ]
         after = [second for first, second in drawn if first == 0]
-        # 2 of 2.8, of about 1,000.
-        assert np.mean([second == 1 for second in after]) == pytest.approx(2 / 2.8, abs=0.075)
+        # 2 of 2.8, of about 500: standard deviation 0.02.
+        assert np.mean([second == 1 for second in after]) == pytest.approx(2 / 2.8, abs=0.1)
 
     def test_the_origin_is_no_centre_after_the_first_pick(self) -> None:
         # A peer keeps the origin, and then items without a gradient can never be drawn.

@@ -390,9 +390,10 @@ def test_no_pick_changes_the_utilities_of_a_ranking_strategy(name: str) -> None:
     known = dict(zip(full.rows.tolist(), full.utilities.tolist(), strict=True))
     others = candidates.at(np.flatnonzero(~np.isin(candidates.rows, full.rows[:1])))
     few = strategy(name).select(others, 9, seed=1)
-    np.testing.assert_allclose(few.utilities, full.utilities[1:10], rtol=0.05)
+    # One candidate of 400 less moves a mean over all of them, as of `density`, by 1/200 at most.
+    np.testing.assert_allclose(few.utilities, full.utilities[1:10], rtol=0.05, atol=0.005)
     for row, utility in zip(few.rows.tolist(), few.utilities.tolist(), strict=True):
-        assert utility == pytest.approx(known[row], rel=0.05)
+        assert utility == pytest.approx(known[row], rel=0.05, abs=0.005)
 
 
 @pytest.mark.parametrize("inner", ["k_center", "random", "subsample(margin)", "gumbel(margin)"])
