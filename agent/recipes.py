@@ -39,7 +39,7 @@ RECIPES: tuple[Recipe, ...] = (
     Recipe(
         "adaptive",
         "cluster",
-        "adaptive(uncertainty_diversity, margin, k_center)",
+        "adaptive(uncertainty_diversity, margin, badge)",
         _COVER,
         "of several strategies, one by what its earlier batches gained",
     ),

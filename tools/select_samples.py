@@ -35,7 +35,7 @@ def _names(*, with_model: bool) -> str:
 class SelectArgs(ToolArgs):
     """Which strategy, and how many items."""
 
-    strategy: Annotated[str, Field(description="name of an acquisition strategy")]
+    strategy: Annotated[str, Field(description="an acquisition strategy, or wrappers around one")]
     k: Annotated[int, Field(ge=1, le=1000, description="how many items to choose")]
 
     @field_validator("strategy")
@@ -72,7 +72,7 @@ class SelectSamples(Tool[SelectArgs]):
             "rows": [int(row) for row in selection.rows],
             "utilities": [round(float(value), 6) for value in selection.utilities],
             "strategy": args.strategy,
-            "arm": selection.arm or args.strategy,
+            "arm": selection.arm or chosen.name,
             "reason": selection.reason,
         }
         return Outcome(

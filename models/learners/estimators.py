@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -73,16 +70,6 @@ def weights_of(estimator: Any) -> tuple[NDArray[Any], NDArray[Any], bool]:
         return estimator.coef_, estimator.intercept_, False
     coefficients = np.concatenate([part.coef_ for part in parts])
     return coefficients, np.concatenate([part.intercept_ for part in parts]), True
-
-
-@contextmanager
-def many_classes() -> Iterator[None]:
-    """For fitting: no warning that numbers of few examples each may not be classes; they are."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", message="The number of unique classes is greater", category=UserWarning
-        )
-        yield
 
 
 def save_estimator(

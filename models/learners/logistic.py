@@ -22,9 +22,9 @@ from .base import softmax
 MAX_STEPS = 500
 # The largest derivative of the mean loss that counts as none, as in scikit-learn.
 _FLAT = 1e-4
-# Measured on three data sets with 30 to 300 labels: drawn from the posterior as it is, the mean
-# prediction is 1 to 8 points less often right than the weights themselves; a quarter of the
-# variance costs 0 to 3 points at 30 to 100 labels, 0 to 2 at 300, and orders the items as well.
+# Measured on AG News, TREC and Banking77 with 30 to 300 labels: drawn from the posterior as it is,
+# the mean prediction is right 1 to 8 points less often than the weights themselves. A quarter of
+# the variance costs 0 to 3 points, and what the draws disagree about finds errors better.
 TEMPERATURE = 0.25
 _BLOCK = 4_000_000
 
@@ -109,7 +109,8 @@ def sigmoid(logits: NDArray[Any]) -> NDArray[np.float32]:
 def inverse_regularisation(classes: int) -> float:
     """C of the logistic regression on vectors of norm 1: 2 sqrt(classes).
 
-    Measured on 75 to 300 random labels: 2 to 4 classes want 3, 77 classes want 10 to 30.
+    Measured on 75 to 300 random labels: 2 to 4 classes want 3, 77 classes want 10 to 30; the same
+    where an item has one to three of 6 or 77 labels.
     """
     return float(2.0 * np.sqrt(classes))
 

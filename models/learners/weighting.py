@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from .base import Training
 
 PROTOTYPE_WEIGHT = 4.0
-# Measured: 1 gains half a point on even classes and loses three where one class is 90%.
+# Measured: 1 gains half a point on even classes and loses three where one class is 90%. Against 0,
+# it gains `linear` 3 to 16 points of F1 where an item has several labels, `svm` 0 to 2 of accuracy.
 BALANCE = 0.5
 
 

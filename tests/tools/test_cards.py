@@ -160,6 +160,18 @@ def test_card_of_a_bert_model_loads_it_with_transformers(forgotten: Project) -> 
     compile(code(card), "card", "exec")
 
 
+def test_card_of_a_setfit_model_loads_it_with_sentence_transformers(forgotten: Project) -> None:
+    model = forgotten.store.artefact("model")
+    assert model is not None
+    keep(forgotten, Artefact("model", {**model, "learner": "setfit", "temperature": None}))
+    card = cards(forgotten)[0]
+    assert front(card)["library_name"] == "sentence-transformers"
+    assert front(card)["base_model"] == "hash"
+    assert 'SentenceTransformer(".")' in code(card)
+    assert 'joblib.load("head/model.joblib")' in code(card)
+    compile(code(card), "card", "exec")
+
+
 def test_there_is_no_card_without_a_model(project: Project, tmp_path: Path) -> None:
     from labelwright.store.database import Store
 

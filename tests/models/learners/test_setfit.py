@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -225,3 +225,24 @@ def test_labels_of_the_run_can_be_many(tiny: Encoder) -> None:
     learner.fit(training(None, labels=np.arange(9)), seed=0)
     found = learner.predict_proba(Inputs(TEXTS, None))
     assert (found.argmax(axis=1) == np.arange(9)).mean() > 0.7
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+def test_batches_of_long_texts_have_fewer_items(
+    body: Body, monkeypatch: pytest.MonkeyPatch, pairs: bool
+) -> None:
+    sizes: list[int] = []
+    draw = setfit_training.batches
+
+    def watched(
+        chances: NDArray[np.float64], steps: int, seed: int, *, size: int
+    ) -> Iterator[NDArray[np.int64]]:
+        sizes.append(size)
+        return draw(chances, 1, seed, size=size)
+
+    monkeypatch.setattr(setfit_training, "batches", watched)
+    for text in ("card", "card bank money " * 30, "card bank money " * 1000):
+        texts = [join_pair(text, f"{text} late")] * 2 if pairs else [text] * 2
+        rows = Items(texts, np.eye(2, dtype=np.float32), np.ones(2, np.float32), pairs=pairs)
+        contrast(body.renewed(), rows, seed=0, progress=SILENT)
+    assert sizes == ([32, 16, 8] if pairs else [32, 32, 11])

@@ -158,7 +158,8 @@ def test_error_on_pairs_starts_as_that_of_the_logistic_regression(
     start, _ = fit_logistic(vectors, targets, ones, multi_label=multi_label)
     objective = Classification(torch.from_numpy(targets), start)
     rows = np.array([3, 7, 20])
-    found = float(objective(torch.from_numpy(vectors[rows]), torch.from_numpy(rows)))
+    with torch.inference_mode():
+        found = float(objective(torch.from_numpy(vectors[rows]), torch.from_numpy(rows)))
     chances, wanted = start.probabilities(vectors[rows]), targets[rows]
     loss = -wanted * np.log(chances)
     if multi_label:
