@@ -180,7 +180,7 @@ class SetFitLearner:
             multi_label=bool(card["multi_label"]),
         )
         learner._pairs = bool(card["pairs"])
-        learner._body = open_body(NAME, str(folder))
+        learner._body = open_body(NAME, str(folder), fix="train and save it again")
         place = folder / HEAD_FOLDER
         reads = PairEncoder(learner._body) if learner._pairs else learner._body
         learner._head = LinearLearner.load(place, read_card(place), reads)

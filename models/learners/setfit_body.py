@@ -71,14 +71,15 @@ class Body:
 
     @property
     def digest(self) -> str:
-        """16 hex digits over the frozen layers and the weights that training changes."""
+        """16 hex digits over layers, pooling and the weights that training changes."""
         frozen = {id(parameter) for parameter in self._frozen_parameters()}
         trained = [
             parameter.detach().cpu().numpy()
             for _, parameter in sorted(self.model.named_parameters())
             if id(parameter) not in frozen
         ]
-        key = np.frombuffer(self.frozen.key.encode(), dtype=np.uint8)
+        parts = [(type(each).__name__, getattr(each, "pooling_mode", "")) for each in self.model]
+        key = np.frombuffer(f"{self.frozen.key}{parts}".encode(), dtype=np.uint8)
         return digest_arrays(key, *trained)
 
     @property
@@ -155,16 +156,18 @@ class Body:
             self.model.save_pretrained(str(folder), create_model_card=False)
 
 
-def open_body(name: str, location: str) -> Body:
+def open_body(name: str, location: str, *, fix: str = "choose another encoder") -> Body:
     """The sentence encoder at a place, in float32.
 
     Args:
         name: what it is called in messages.
         location: a folder or hub id; it is not looked for on the network.
+        fix: what to do where it cannot be read, for the message.
 
     Raises:
         UserError: it cannot be read, or it is not laid out like BERT.
     """
+    from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
 
     try:
@@ -175,10 +178,9 @@ def open_body(name: str, location: str) -> Body:
                 model_kwargs={"dtype": torch.float32},
                 local_files_only=True,
             )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise UserError(
-            f"no sentence encoder to fine-tune at {location!r} "
-            f"({' '.join(str(error).split())}): choose another encoder"
+            f"there is no sentence encoder at {location!r} ({' '.join(str(error).split())}): {fix}"
         ) from error
     return Body(name, model)
 

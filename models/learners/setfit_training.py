@@ -37,6 +37,7 @@ BATCH_TOKENS = 3_000
 FEWEST_ITEMS = 8
 STEPS = 50
 LEARNING_RATE = 3e-4
+MANY_LABELS = 8
 WEIGHT_DECAY = 0.01
 WARM_UP = 0.1
 LARGEST_GRADIENT = 1.0
@@ -85,7 +86,8 @@ def contrast(body: Body, items: Items, *, seed: int, progress: Progress) -> tupl
         all items have the same label: nothing is there to tell apart.
     """
     chances = drawing_chances(items.targets, items.weights, multi_label=items.multi_label)
-    if np.count_nonzero(chances.sum(axis=0)) < 2:
+    labels = int(np.count_nonzero(chances.sum(axis=0)))
+    if labels < 2:
         return 0, 0.0
     states = _states(body, items)
     drawn = batches(chances, STEPS, seed, size=_batch_size(states))
@@ -93,9 +95,20 @@ def contrast(body: Body, items: Items, *, seed: int, progress: Progress) -> tupl
     with progress.task("Training", STEPS) as task, only_top(body.transformer):
         objective = _objective(body, states, items)
         trained += objective.parameters()
-        losses = _descend(body, states, objective, drawn, trained, seed, task)
+        descent = _optimiser(trained, learning_rate(labels))
+        losses = _descend(body, states, objective, drawn, descent, seed, task)
     body.model.eval().requires_grad_(False)
     return STEPS, float(np.mean(losses[-max(1, STEPS // 10) :]))
+
+
+def learning_rate(labels: int) -> float:
+    """The highest learning rate for a number of labels: lower above 8, by the square root.
+
+    Measured on 100 random labels, accuracy and log loss: TREC (6 labels) .886 and .41 at 3e-4,
+    .856 and .61 at 1e-4; Banking77 (77 labels, few with two examples) .653 and 1.48 at 3e-4,
+    which is below `linear`, .678 and 1.46 at 1e-4.
+    """
+    return LEARNING_RATE * min(1.0, math.sqrt(MANY_LABELS / labels))
 
 
 def drawing_chances(
@@ -181,14 +194,15 @@ def _descend(
     states: _States,
     objective: nn.Module,
     drawn: Iterator[NDArray[np.int64]],
-    trained: list[nn.Parameter],
+    descent: tuple[Any, Any],
     seed: int,
     task: Task,
 ) -> list[float]:
     """Train the top in place and give the loss of each step."""
     losses = []
+    optimiser, schedule = descent
+    trained = [each for group in optimiser.param_groups for each in group["params"]]
     with seeded(seed), single_threaded():
-        optimiser, schedule = _optimiser(trained)
         body.transformer.train()
         for rows in drawn:
             loss = objective(_vectors(body, states, rows), torch.from_numpy(rows).to(body.device))
@@ -224,12 +238,12 @@ def _vectors(body: Body, states: _States, rows: NDArray[np.int64]) -> Tensor:
     return pair_vectors(found[: len(rows)], found[len(rows) :])
 
 
-def _optimiser(trained: list[nn.Parameter]) -> tuple[Any, Any]:
+def _optimiser(trained: list[nn.Parameter], highest: float) -> tuple[Any, Any]:
     groups = [
         {"params": [each for each in trained if each.ndim > 1], "weight_decay": WEIGHT_DECAY},
         {"params": [each for each in trained if each.ndim <= 1], "weight_decay": 0.0},
     ]
-    optimiser = torch.optim.AdamW(groups, lr=LEARNING_RATE, fused=True)
+    optimiser = torch.optim.AdamW(groups, lr=highest, fused=True)
     warm = max(1, round(WARM_UP * STEPS))
 
     def rate(step: int) -> float:

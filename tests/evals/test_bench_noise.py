@@ -5,7 +5,9 @@ import json
 
 import numpy as np
 import pytest
+from labelwright.evals.bench_noise import cut, keeping
 from labelwright.evals.noise_cases import MODELS, ag_news, news_draws, policy, policy_draws
+from labelwright.store.pool import Pool
 
 
 def write(path, rows):
@@ -47,6 +49,24 @@ def test_the_labels_to_train_with_are_those_that_were_given(news):
     table, labelled = news
     (case,) = news_draws(table, labelled, 250, seeds=1)
     assert (case.given() == table.names.index("b")).all()
+
+
+def test_fewer_rows_and_kept_states_are_those_of_the_rows_asked_for(news, tmp_path):
+    table, labelled = news
+    (case,) = news_draws(table, labelled, 250, seeds=1)
+    small = keeping(cut(case, 20, 10), tmp_path / "kept", 0)
+    assert (len(small.train), len(small.test), len(small.extra)) == (20, 10, 100)
+    asked = np.concatenate([small.test[::-1], small.train[3:7], small.extra[:2]])
+    found = small.inputs(asked)
+    assert found.texts == [table.texts[row] for row in asked]
+    pool = Pool(tmp_path / "kept" / "0")
+    assert list(pool.texts(found.hidden.rows)) == found.texts
+
+
+def test_without_an_encoder_there_are_no_vectors(news, tmp_path):
+    table, labelled = ag_news(tmp_path, tmp_path / "nowhere", None)
+    (case,) = news_draws(table, labelled, 250, seeds=1)
+    assert case.inputs(case.train).vectors is None
 
 
 def test_a_model_without_a_usable_answer_gives_no_training_row(tmp_path):

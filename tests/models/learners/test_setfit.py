@@ -105,6 +105,21 @@ class TestSetFit(LearnerContract, NeedsRows):
         )
         np.testing.assert_allclose(np.linalg.norm(learner.embed(inputs), axis=1), 1, atol=1e-5)
 
+    @pytest.mark.parametrize("lost", ["model.safetensors", "config.json", "head/model.joblib"])
+    def test_damaged_folder_is_refused(self, fitted: Learner, tmp_path: Path, lost: str) -> None:
+        fitted.save(tmp_path)
+        place = tmp_path / lost
+        place.write_bytes(place.read_bytes()[:50])
+        with pytest.raises(UserError, match="train and save it again"):
+            self.load(tmp_path, None)
+
+    def test_head_of_another_body_is_refused(self, fitted: Learner, tmp_path: Path) -> None:
+        fitted.save(tmp_path)
+        # Without the list of its modules the body opens, with other modules.
+        (tmp_path / "modules.json").unlink()
+        with pytest.raises(UserError, match="is not the one"):
+            self.load(tmp_path, None)
+
     def test_kept_states_are_used_and_change_nothing(self, fitted: Learner, tiny: Encoder) -> None:
         kept = Kept(TEXTS)
         learner = self.make(tiny)
@@ -215,7 +230,7 @@ def test_own_pooling_of_the_encoder_is_kept_and_its_prompt_is_not(
 
 
 def test_place_without_an_encoder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no sentence encoder"):
+    with pytest.raises(UserError, match="choose another encoder"):
         open_body("nothing", str(tmp_path))
 
 

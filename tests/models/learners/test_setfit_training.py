@@ -18,8 +18,10 @@ from labelwright.models.learners.setfit_losses import (
 from labelwright.models.learners.setfit_training import (
     BATCH_ITEMS,
     FEWEST_ITEMS,
+    LEARNING_RATE,
     batches,
     drawing_chances,
+    learning_rate,
 )
 from labelwright.models.pairs import PairEncoder, join_pair
 from numpy.typing import NDArray
@@ -95,6 +97,13 @@ def test_items_without_labels_are_drawn_as_a_label_of_their_own() -> None:
     targets = np.array([[1, 1], [0, 1], [0, 0], [0, 0.25]], dtype=np.float32)
     found = drawing_chances(targets, np.array([1, 2, 3, 4], dtype=np.float32), multi_label=True)
     np.testing.assert_allclose(found, [[1, 1, 0], [0, 2, 0], [0, 0, 3], [0, 1, 3]])
+
+
+def test_many_labels_are_learned_in_smaller_steps() -> None:
+    rates = [learning_rate(labels) for labels in (2, 8, 32, 128)]
+    assert rates == pytest.approx(
+        [LEARNING_RATE, LEARNING_RATE, LEARNING_RATE / 2, LEARNING_RATE / 4]
+    )
 
 
 def test_likeness_of_one_label_an_item_is_the_chance_of_the_same() -> None:
