@@ -53,6 +53,7 @@ STRATEGIES = (
     "cluster+uncertainty_diversity",
     "badge",
     "contrastive",
+    "adaptive(uncertainty_diversity, margin, badge)",
 )
 _LEARNERS = ("linear", "svm")
 # These take vectors and never ask the encoder for a transformer, so they need not load one.
@@ -226,14 +227,23 @@ def _finished(
         ) from error
 
 
+def names(text: str) -> list[str]:
+    """The parts between commas; those within brackets belong to a composed strategy."""
+    found, depth = [""], 0
+    for char in text:
+        depth += (char == "(") - (char == ")")
+        if char == "," and depth == 0:
+            found.append("")
+        else:
+            found[-1] += char
+    return [name.strip() for name in found if name.strip()]
+
+
 def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m labelwright.evals.curves", description=(__doc__ or "").splitlines()[0]
     )
     plan = Plan()
-
-    def names(text: str) -> list[str]:
-        return [name.strip() for name in text.split(",") if name.strip()]
 
     parser.add_argument("folder", type=Path, metavar="DATA", help="folder with the data sets")
     parser.add_argument("--out", type=Path, required=True, help="folder of CSV, report and plots")

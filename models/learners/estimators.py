@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from ...store.errors import OperatorError, UserError
 from .logistic import Posterior
 
 MODEL_FILE = "model.joblib"
+_WRONG_CONTENT = (KeyError, ValueError, TypeError, IndexError)
 
 
 def as_estimator(coefficients: NDArray[Any], intercept: NDArray[Any]) -> Any:
@@ -113,7 +115,7 @@ def load_estimator(folder: Path) -> tuple[Any, Posterior | None]:
         saved = joblib.load(folder / MODEL_FILE)
         arrays = saved.get("posterior")
         return saved["classifier"], None if arrays is None else Posterior(**arrays)
-    except (OSError, EOFError, KeyError, ValueError, TypeError, IndexError) as error:
+    except (OSError, EOFError, UnpicklingError, *_WRONG_CONTENT) as error:
         raise UserError(
             f"{str(folder / MODEL_FILE)!r} cannot be read ({error!r}): train and save it again"
         ) from error

@@ -27,7 +27,7 @@ from labelwright.evals.curve_data import KnownVectors, embed, embedded_texts, lo
 from labelwright.evals.curve_plots import plot_curves
 from labelwright.evals.curve_report import area, labels_to, ratio_to_random, report
 from labelwright.evals.curve_table import COLUMNS, CSV_NAME, CurveFile, Curves
-from labelwright.evals.curves import STRATEGIES, draw_curves, main, write_report
+from labelwright.evals.curves import STRATEGIES, draw_curves, main, names, write_report
 from labelwright.store.errors import UserError
 from support import HashEncoder, messages, write_csv
 
@@ -410,3 +410,8 @@ def test_a_report_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(OperatorError, match="cannot be written"):
         write_report(made(random=SLOW), Plan(30, 10, 100, 100), tmp_path / "file")
+
+
+def test_names_are_parted_by_commas_outside_of_brackets() -> None:
+    given = "random, adaptive(margin, gumbel(entropy), badge) ,k_center,"
+    assert names(given) == ["random", "adaptive(margin, gumbel(entropy), badge)", "k_center"]
