@@ -74,7 +74,9 @@ def test_the_description_names_every_strategy_by_what_it_needs() -> None:
         assert (name in scored.strip(".").split(", ")) == bool(one.needs & OF_A_MODEL)
 
 
-@pytest.mark.parametrize("name", ["subsample(margin, 40)", "anchor(margin, 40)", "seals(entropy, 1)"])
+@pytest.mark.parametrize(
+    "name", ["subsample(margin, 40)", "anchor(margin, 40)", "seals(entropy, 1)"]
+)
 def test_a_wrapper_has_only_what_it_keeps_predicted(context: ToolContext, name: str) -> None:
     # As if nothing of the pool had been predicted by the model yet.
     model = context.store.artefact("model") or {}
