@@ -322,6 +322,8 @@ def main() -> None:
         return
     if not (args.peers or args.million):
         parser.error("give --peers DIR for the comparison, --million for the growth, or both")
+    if args.write and not args.write.is_file():
+        parser.error(f"--write {str(args.write)!r} is no page: name one that has the marks")
     page = args.write.read_text(encoding="utf-8") if args.write else None
     tables = _tables(args)
     for name, table in tables.items():
