@@ -66,7 +66,7 @@ DATA_OPTIONS = _shared(
         type=click.Choice(["linear", "svm", "bert", "setfit"]),
         help="linear: on sentence embeddings; svm: on words; bert: fine-tuned; "
         "setfit: fine-tuned sentence embeddings. "
-        "Default: setfit; linear above 20,000 items or below 3 training labels a class; "
+        "Default: setfit; linear above 20,000 items or below 1 training label a class; "
         "svm for pairs.",
     ),
     click.option("--encoder", default="all-MiniLM-L6-v2", show_default=True),

@@ -19,9 +19,10 @@ DEFAULT_HUMAN_LABELS = 200
 TUNED_ITEMS = 20_000
 """Pools up to this size are labelled with a fine-tuned encoder unless another learner is asked
 for: scoring them takes minutes, not hours."""
-TUNED_LABELS = 3
-"""Training labels for each class below which logistic regression is taken: with so few, fine-tuning
-gains nothing. Measured: on Banking77, 77 classes and 100 labels, .689 against .687."""
+TUNED_LABELS = 1
+"""Training labels for each class below which logistic regression is taken, which starts from the
+labels' names. Measured: on Banking77, 77 classes and 91 training labels, SetFit is still better,
+.766 against .753."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ the rest and label the held-out ones.
   padded to its longest row, the texts tokenised once.
 - `bert`: the learner of this package, twice: `first` computes the frozen layers of the held-out
   rows and of those it trains on, `later` finds them kept, as every round after the first does.
-- `frozen=N`: the same with another number of frozen layers.
+- `frozen=N`, `smoothing=X`: the same with another number of frozen layers, or with another share
+  of label smoothing (see `BertOptions`).
 
 Seconds are those of the processor, all threads together, so that other work on the machine does
 not count; they cover opening the model, training and labelling the held-out rows. Expect about
@@ -71,6 +72,7 @@ class Measured:
 
     method: str
     accuracy: float
+    log_loss: float
     seconds: float
 
 
@@ -124,12 +126,17 @@ def run_plain(task: Task, encoder: TransformerEncoder, seed: int) -> Measured:
             optimiser.step()
             schedule.step()
         model.eval()
-        found: list[int] = []
         with torch.inference_mode():
-            for start in range(0, len(asked), 32):
-                found += logits(asked[start : start + 32]).argmax(dim=1).tolist()
-    accuracy = float((np.array(found) == task.test_labels).mean())
-    return Measured("plain", accuracy, time.process_time() - started)
+            parts = [logits(asked[start : start + 32]) for start in range(0, len(asked), 32)]
+            chances = torch.cat(parts).softmax(dim=1).numpy()
+    seconds = time.process_time() - started
+    return _measured("plain", chances, task, seconds)
+
+
+def _measured(method: str, chances: NDArray[np.float32], task: Task, seconds: float) -> Measured:
+    right = chances[np.arange(len(chances)), task.test_labels]
+    accuracy = float((chances.argmax(axis=1) == task.test_labels).mean())
+    return Measured(method, accuracy, float(-np.log(np.maximum(right, 1e-6)).mean()), seconds)
 
 
 def _plain_batches(total: int, seed: int) -> Iterator[list[int]]:
@@ -143,11 +150,10 @@ def _plain_batches(total: int, seed: int) -> Iterator[list[int]]:
 
 
 def run_bert(
-    task: Task, encoder: TransformerEncoder, seed: int, frozen: int | None
+    task: Task, encoder: TransformerEncoder, seed: int, name: str, options: BertOptions
 ) -> Iterator[Measured]:
     """The learner, with nothing kept and then with all hidden states kept."""
     labels = len(task.train_labels)
-    name = "bert" if frozen is None else f"frozen={frozen}"
     with tempfile.TemporaryDirectory() as folder:
         kept = kept_states([*task.train_texts, *task.test_texts], Path(folder))
         train, test = np.split(np.arange(labels + len(task.test_texts)), [labels])
@@ -157,14 +163,13 @@ def run_bert(
                 label_names=task.names,
                 label_texts=task.names,
                 encoder=encoder,
-                options=BertOptions(frozen_layers=frozen),
+                options=options,
             )
             inputs = Inputs(task.train_texts, None, kept.of(train))
             weights = np.ones(labels, dtype=np.float32)
             learner.fit(Training(inputs, task.train_labels, weights), seed=seed)
             found = learner.predict_proba(Inputs(task.test_texts, None, kept.of(test)))
-            accuracy = float((found.argmax(axis=1) == task.test_labels).mean())
-            yield Measured(method, accuracy, time.process_time() - started)
+            yield _measured(method, found, task, time.process_time() - started)
 
 
 def run(method: str, task: Task, encoder: TransformerEncoder, seed: int) -> Iterator[Measured]:
@@ -173,32 +178,43 @@ def run(method: str, task: Task, encoder: TransformerEncoder, seed: int) -> Iter
     Raises:
         ValueError: no such method.
     """
-    name, _, frozen = method.partition("=")
-    if name not in {"plain", "bert", "frozen"}:
-        raise ValueError(f"unknown method {method!r}: give plain, bert or frozen=N")
+    name, _, value = method.partition("=")
+    if name not in {"plain", "bert", "frozen", "smoothing"}:
+        raise ValueError(f"unknown method {method!r}: give plain, bert, frozen=N or smoothing=X")
+    options = BertOptions()
+    if name == "frozen":
+        options = BertOptions(frozen_layers=int(value))
+    if name == "smoothing":
+        options = BertOptions(smoothing=float(value))
     if name == "plain":
         yield run_plain(task, encoder, seed)
     else:
-        yield from run_bert(task, encoder, seed, int(frozen) if frozen else None)
+        yield from run_bert(task, encoder, seed, method, options)
 
 
 def summary(found: dict[tuple[str, str], list[Measured]]) -> str:
     """A Markdown table of each data set's and method's means, and how they stand to `plain`."""
     lines = [
-        "| data | method | accuracy | against plain | processor seconds | times as fast |",
-        "| --- | --- | ---: | ---: | ---: | ---: |",
+        "| data | method | accuracy | against plain | log loss | processor seconds | times as fast |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for (data, method), each in found.items():
-        accuracy, seconds = np.mean([(one.accuracy, one.seconds) for one in each], axis=0)
+        accuracy, loss, seconds = _means(each)
         plain = found.get((data, "plain"), [])
-        against = ["–", "–"]
+        better = faster = "–"
         if plain:
-            right, slow = np.mean([(one.accuracy, one.seconds) for one in plain], axis=0)
-            against = [f"{100 * (accuracy - right):+.1f}", f"{slow / seconds:.1f}"]
+            right, _, slow = _means(plain)
+            better, faster = f"{100 * (accuracy - right):+.1f}", f"{slow / seconds:.1f}"
         lines.append(
-            f"| {data} | {method} | {accuracy:.3f} | {against[0]} | {seconds:.1f} | {against[1]} |"
+            f"| {data} | {method} | {accuracy:.3f} | {better} | {loss:.3f} | {seconds:.1f} "
+            f"| {faster} |"
         )
     return "\n".join(lines)
+
+
+def _means(measured: list[Measured]) -> NDArray[np.float64]:
+    every = [(each.accuracy, each.log_loss, each.seconds) for each in measured]
+    return np.array(every).mean(axis=0)
 
 
 def kept_states(texts: list[str], folder: Path) -> PoolHidden:
@@ -236,8 +252,8 @@ def main() -> None:
     encoder = load_encoder()
     if not isinstance(encoder, TransformerEncoder):
         raise TypeError(f"encoder {encoder.name!r} has no transformer")
-    print("| data | labels | seed | method | accuracy | processor seconds |")
-    print("| --- | ---: | ---: | --- | ---: | ---: |", flush=True)
+    print("| data | labels | seed | method | accuracy | log loss | processor seconds |")
+    print("| --- | ---: | ---: | --- | ---: | ---: | ---: |", flush=True)
     every: dict[tuple[str, str], list[Measured]] = defaultdict(list)
     for name in options.only.split(","):
         for labels in options.labels:
@@ -248,7 +264,8 @@ def main() -> None:
                         every[name, found.method].append(found)
                         print(
                             f"| {name} | {labels} | {seed} | {found.method} "
-                            f"| {found.accuracy:.3f} | {found.seconds:.1f} |",
+                            f"| {found.accuracy:.3f} | {found.log_loss:.3f} "
+                            f"| {found.seconds:.1f} |",
                             flush=True,
                         )
     print(f"\n{summary(every)}")

@@ -27,13 +27,13 @@ def test_the_same_rows_are_held_out_and_never_trained_on(tmp_path: Path) -> None
 
 def test_the_summary_compares_means_with_the_plain_loop_of_the_same_data() -> None:
     found = {
-        ("a", "plain"): [Measured("plain", 0.5, 10.0), Measured("plain", 0.7, 30.0)],
-        ("a", "bert, later"): [Measured("bert, later", 0.8, 5.0)],
-        ("b", "bert, later"): [Measured("bert, later", 0.9, 5.0)],
+        ("a", "plain"): [Measured("plain", 0.5, 1.0, 10.0), Measured("plain", 0.7, 2.0, 30.0)],
+        ("a", "bert, later"): [Measured("bert, later", 0.8, 0.5, 5.0)],
+        ("b", "bert, later"): [Measured("bert, later", 0.9, 0.4, 5.0)],
     }
     lines = summary(found).splitlines()
-    assert lines[3] == "| a | bert, later | 0.800 | +20.0 | 5.0 | 4.0 |"
-    assert lines[4] == "| b | bert, later | 0.900 | – | 5.0 | – |"
+    assert lines[3] == "| a | bert, later | 0.800 | +20.0 | 0.500 | 5.0 | 4.0 |"
+    assert lines[4] == "| b | bert, later | 0.900 | – | 0.400 | 5.0 | – |"
 
 
 def test_an_unknown_method_is_refused(tmp_path: Path) -> None:
