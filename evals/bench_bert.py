@@ -195,7 +195,7 @@ def run(method: str, task: Task, encoder: TransformerEncoder, seed: int) -> Iter
 def summary(found: dict[tuple[str, str], list[Measured]]) -> str:
     """A Markdown table of each data set's and method's means, and how they stand to `plain`."""
     lines = [
-        "| data | method | accuracy | against plain | log loss | processor seconds | times as fast |",
+        "| data | method | accuracy | against plain | log loss | processor seconds | speed-up |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for (data, method), each in found.items():
@@ -214,7 +214,8 @@ def summary(found: dict[tuple[str, str], list[Measured]]) -> str:
 
 def _means(measured: list[Measured]) -> NDArray[np.float64]:
     every = [(each.accuracy, each.log_loss, each.seconds) for each in measured]
-    return np.array(every).mean(axis=0)
+    means: NDArray[np.float64] = np.array(every).mean(axis=0)
+    return means
 
 
 def kept_states(texts: list[str], folder: Path) -> PoolHidden:

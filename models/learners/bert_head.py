@@ -100,8 +100,8 @@ def dropped_logits(
     """Logits (n, C) by each of `samples` heads with features left out at random.
 
     A head drawn is a mask over the features, one for all rows: so parts of the rows are read by
-    the same heads as the whole (Gal & Ghahramani 2016, Dropout as a Bayesian Approximation,
-    section 4; consistent masks after Kirsch et al. 2019, BatchBALD, section 3.2).
+    the same heads as the whole (Gal & Ghahramani 2016, Dropout as a Bayesian Approximation;
+    the same masks for all rows as in Kirsch et al. 2019, BatchBALD).
 
     Args:
         features: (n, dim) what the last layer reads.

@@ -12,7 +12,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-# Wang et al. 2019, section 3: log 0 is taken as -4, and both terms count.
+# Wang et al. 2019: log 0 is taken as -4. They weigh the two terms anew for each data set; here
+# both count alike.
 LOG_OF_ZERO = -4.0
 FORWARD_SHARE, REVERSE_SHARE = 1.0, 1.0
 # Xiao et al. 2023 (FreeAL): how even mixtures are, and how soft predictions are compared.
@@ -35,7 +36,7 @@ def cross_entropy(logits: Tensor, targets: Tensor, *, multi_label: bool) -> Tens
 
 
 def reverse_cross_entropy(logits: Tensor, targets: Tensor, *, multi_label: bool) -> Tensor:
-    """-sum p log t, the logarithm at least -4: Wang et al. 2019, section 3.1."""
+    """-sum p log t, the logarithm at least -4: Wang et al. 2019."""
     logs, wanted = _answers(logits, multi_label), _wanted(targets, multi_label)
     floor = torch.log(wanted.clamp_min(1e-12)).clamp_min(LOG_OF_ZERO)
     return -(logs.exp() * floor).sum(dim=2).mean(dim=1)

@@ -15,7 +15,10 @@ _CHOICES = {"start": Start, "balance": Balance, "loss": Loss}
 
 @dataclass(frozen=True, slots=True)
 class BertOptions:
-    """What can be chosen about training; the defaults are those that measured best.
+    """What can be chosen about training.
+
+    None of the options that are off by default gained enough to be on (docs/results/noise.md);
+    warm starts and drawn batches have not been measured on real data.
 
     Args:
         frozen_layers: layers that training leaves alone, counted from the embeddings, which are
@@ -31,13 +34,13 @@ class BertOptions:
             (mean size / size of their label) ** 0.5; `batches`: they are drawn that often
             instead; `none`: nothing.
         loss: `reverse_cross_entropy` is the symmetric cross entropy of Wang et al. 2019
-            (Symmetric Cross Entropy for Robust Learning with Noisy Labels, eq. 7): wrong labels
-            pull less.
+            (Symmetric Cross Entropy for Robust Learning with Noisy Labels), the sum of forward
+            and reverse: wrong labels pull less.
         smoothing: share of each label that is spread evenly over all of them (Szegedy et al.
             2016), 0 to below 1.
         mixup: adds to the loss (1) the cross entropy of mixed rows, mixed where the head reads
             them, and (2) the symmetric Kullback-Leibler divergence of two predictions of a row
-            with different dropout (Qiao et al. 2022, SelfMix, eqs. 5 and 7). Twice the time.
+            with different dropout (after Qiao et al. 2022, SelfMix). Twice the time.
         small_loss: with at least 50 labelled rows, after two epochs and then once an epoch,
             leaves out the rows whose loss is more likely on the high one of two heaps (Li et al.
             2020, DivideMix, section 3.1); with `mixup`, they are mixed under the label that the

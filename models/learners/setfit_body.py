@@ -28,9 +28,9 @@ from ..compute import (
 from ..progress import Progress
 from .base import digest_arrays
 from .bert_model import as_dtype
-from .frozen import Frozen, open_states, padded
+from .frozen import Frozen, all_of, open_states, padded
 from .layers import check_parts, cut_of, frozen_names, only_top
-from .states import HiddenStates, States
+from .states import HiddenStates
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -144,7 +144,7 @@ class Body:
 
     def states(self, texts: Sequence[str], hidden: HiddenStates | None) -> list[NDArray[np.uint16]]:
         """What the frozen layers make of each text, as `padded` takes it."""
-        return _all_of(open_states(self.frozen, texts, hidden), self.device) if len(texts) else []
+        return all_of(open_states(self.frozen, texts, hidden), self.device) if len(texts) else []
 
     def _frozen_parameters(self) -> list[nn.Parameter]:
         every = dict(self.transformer.named_parameters())
@@ -183,17 +183,3 @@ def open_body(name: str, location: str, *, fix: str = "choose another encoder") 
             f"there is no sentence encoder at {location!r} ({' '.join(str(error).split())}): {fix}"
         ) from error
     return Body(name, model)
-
-
-def _all_of(states: States, device: torch.device) -> list[NDArray[np.uint16]]:
-    found: list[NDArray[np.uint16]] = [np.empty((0, 0), np.uint16)] * len(states.lengths)
-
-    def work(rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        for row, value in zip(rows, states.get(rows), strict=True):
-            found[row] = value.copy()
-        return np.empty((len(rows), 0), dtype=np.float32)
-
-    nothing = np.empty((len(found), 0), dtype=np.float32)
-    with SILENT.task("", len(found)) as task:
-        run_batches(work, token_batches(states.lengths), nothing, device=device, task=task)
-    return found
