@@ -22,7 +22,7 @@ class BertOptions:
 
     Args:
         frozen_layers: layers that training leaves alone, counted from the embeddings, which are
-            always left alone: 0 to all. `None` for two thirds.
+            always left alone: 0 to all. `None` for a third.
         start: `reset` starts every fit from the encoder's weights, kept in memory. `warm` goes
             on from the model of the last fit (or the loaded one) for half as many steps; the
             first fit is as with `reset`.

@@ -16,6 +16,9 @@ from torch import Tensor, nn
 from ...store.errors import UserError
 
 FROZEN_SHARE = 2 / 3
+# A classifier gains from more trained layers: at 150 labels, one third frozen was 1 to 8 points
+# better than two thirds on four data sets, in twice the time (docs/results/bert.md).
+CLASSIFIER_SHARE = 1 / 3
 # How much the mean of all tokens outweighs the first token in the pooling layer.
 POOLING_GAIN = 20.0
 
@@ -25,7 +28,7 @@ def freeze(model: Any, frozen_layers: int | None) -> None:
 
     Args:
         model: a transformer classifier.
-        frozen_layers: from 0 (the embeddings alone) to all; `None` for two thirds of them.
+        frozen_layers: from 0 (the embeddings alone) to all; `None` for a third of them.
 
     Raises:
         UserError: the model has fewer layers.
@@ -36,6 +39,8 @@ def freeze(model: Any, frozen_layers: int | None) -> None:
             f"frozen_layers is {frozen_layers!r} for an encoder of {layers!r} layers: "
             f"give 0 to {layers!r}"
         )
+    if frozen_layers is None:
+        frozen_layers = round(layers * CLASSIFIER_SHARE)
     model.config.frozen_layers = frozen_layers
 
 

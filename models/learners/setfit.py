@@ -3,7 +3,7 @@
 The encoder's top layers learn to put items of the same labels together and others apart, the
 label texts being items too; then the `linear` learner is fitted on the vectors of the changed
 encoder (Tunstall et al. 2022, Efficient Few-Shot Learning Without Prompts, section 3). The
-bottom layers are frozen, and share what is kept of the pool (`Inputs.hidden`) with `bert`.
+bottom two thirds are frozen, and what they make of the pool is kept (`Inputs.hidden`).
 
 Of a pair each text is encoded by itself, and the pair's vector is that of `PairEncoder` over the
 fine-tuned encoder. Pairs are not contrasted with each other: see `setfit_losses.Classification`.

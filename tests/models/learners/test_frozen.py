@@ -88,7 +88,7 @@ def test_key_is_the_encoders_and_not_the_training_s(
     assert again.frozen.key == classifier.frozen.key
     other = open_classifier(str(tiny_folder), LABELS, seed=0)
     with torch.no_grad():
-        next(other.model.bert.encoder.layer[1].parameters())[0] += 1
+        next(other.model.bert.encoder.layer[0].parameters())[0] += 1
     assert other.frozen.key != classifier.frozen.key
 
 

@@ -202,10 +202,12 @@ def test_untrained_body_gives_the_vectors_of_the_encoder(body: Body, tiny: Encod
     np.testing.assert_allclose(body.encode(texts), tiny.encode(texts), atol=0.02)
 
 
-def test_frozen_layers_are_those_of_the_bert_learner(tiny_folder: Path, body: Body) -> None:
+def test_states_are_shared_with_a_classifier_of_as_many_frozen_layers(
+    tiny_folder: Path, body: Body
+) -> None:
     from labelwright.models.learners.bert_model import open_classifier
 
-    classifier = open_classifier(str(tiny_folder), LABELS, seed=0)
+    classifier = open_classifier(str(tiny_folder), LABELS, seed=0, frozen_layers=body.frozen_layers)
     assert body.frozen.key == classifier.frozen.key
 
 
