@@ -17,7 +17,7 @@ demo: install
 	rm -rf $(DEMO)
 	$(BIN)/labelwright run "Sort customer messages into delivery, returns, billing, product_question and account" \
 		--data evals/sample/support.csv --gold-column intent --reviewer simulated \
-		--learner bert --human-labels 250 --seed 1 --project $(DEMO)
+		--human-labels 250 --seed 1 --project $(DEMO)
 	$(BIN)/labelwright audit $(DEMO) --verify
 
 test: install
