@@ -62,6 +62,7 @@ def model_card(store: Store, pool: Pool, spec: TaskSpec, settings: Settings) -> 
         summary=summary,
         trained=_trained_on(store, model),
         encoder_literal=json.dumps(settings.encoder),
+        labels_literal=json.dumps(spec.label_names),
         metrics=_model_metrics(summary),
         calibration=calibration_words(summary),
         percent=percent,

@@ -15,6 +15,7 @@ from labelwright.app.project import Project
 from labelwright.app.reviewers import Desk
 from labelwright.app.runs import run
 from labelwright.graphs.state import ApprovalAnswer
+from labelwright.models import encoders
 from labelwright.models.pairs import SEPARATOR, join_pair
 from labelwright.store.errors import UserError
 from labelwright.store.records import AnnotatorKind
@@ -118,7 +119,12 @@ def test_columns_that_make_no_sense_are_refused(
 
 
 @pytest.mark.parametrize("learner", ["linear", "svm"])
-def test_pairs_go_through_a_whole_run(tmp_path: Path, learner: str) -> None:
+def test_pairs_go_through_a_whole_run(
+    tmp_path: Path,
+    learner: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     rows = pairs(90)
     reviewer = Knowing([label for _, _, label in rows])
     result = run(
@@ -148,5 +154,11 @@ def test_pairs_go_through_a_whole_run(tmp_path: Path, learner: str) -> None:
     assert np.mean(right) > 0.8
     assert all(SEPARATOR not in text and "———" in text for text in reviewer.shown)
     assert life.text.split("\n\n———\n\n") == [rows[0][0], rows[0][1]]
+    card = (result.project / "models" / "final" / "README.md").read_text("utf-8")
+    code = card.split("```python\n")[1].split("```")[0]
+    monkeypatch.setattr(encoders, "load_encoder", lambda _name: HashEncoder())
+    monkeypatch.chdir(result.project / "models" / "final")
+    exec(compile(code, "card", "exec"), {})
+    assert capsys.readouterr().out.strip() in ("['match']", "['different']")
     header = (result.project / "exports" / "labels.csv").read_text("utf-8").splitlines()[0]
     assert '"second_text"' in header

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from abc import ABC, abstractmethod
 from dataclasses import replace
 
 import numpy as np
@@ -33,11 +34,12 @@ def drawn(candidates: Candidates) -> NDArray[np.float32]:
     return candidates.samples
 
 
-class _ByMeasure(LooksAtSamples):
+class _ByMeasure(LooksAtSamples, ABC):
     """Contract of those that rank by a measure of disagreement."""
 
+    @abstractmethod
     def measured(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        raise NotImplementedError
+        """What the strategy ranks by."""
 
     def test_takes_the_largest_in_falling_order(self) -> None:
         candidates = pool(300)

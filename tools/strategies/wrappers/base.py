@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import MISSING, Field, dataclass, fields, replace
 from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
@@ -23,7 +24,7 @@ NOTHING_YET: frozenset[Need] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
-class Wrapper:
+class Wrapper(ABC):
     """A strategy around others; its fields are its arguments, strategies first."""
 
     called: ClassVar[str]
@@ -39,13 +40,13 @@ class Wrapper:
         return f"{self.called}({', '.join(_spelled(value) for value, _ in given)})"
 
     @property
+    @abstractmethod
     def needs(self) -> frozenset[Need]:
         """See `Strategy.needs`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def select(self, candidates: Candidates, k: int, *, seed: int) -> Selection:
         """See `Strategy.select`."""
-        raise NotImplementedError
 
     def rng(self, seed: int) -> np.random.Generator:
         """Random numbers of its own: the inner strategy starts from the same seed."""
