@@ -25,6 +25,7 @@ from .records import (
     AnnotatorKind,
     Answer,
     GivenLabel,
+    ModelCall,
     Purpose,
     Question,
     ReviewRequest,
@@ -36,6 +37,7 @@ from .schema import (
     annotation_rows,
     answers,
     artefacts,
+    calls,
     effects,
     events,
     ledger,
@@ -247,6 +249,14 @@ class Store:
             tokens=int(sums.get("tokens_in", 0) + sums.get("tokens_out", 0)),
             seconds=sums.get("seconds", 0.0),
         )
+
+    def model_calls(self, *, key: str | None = None) -> list[ModelCall]:
+        """Calls of chat models in the order they were written, all or those of one key."""
+        names = [column.name for column in calls.c if column.name not in ("id", "event")]
+        query = sa.select(*(calls.c[name] for name in names)).order_by(calls.c.id)
+        if key is not None:
+            query = query.where(calls.c.key == key)
+        return [ModelCall(**row) for row in self._all(query)]
 
     def review(self, review: str) -> ReviewRequest:
         """The review request of an id."""

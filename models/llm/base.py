@@ -211,12 +211,13 @@ class Asker(Protocol):
         """The model's string, as records name it."""
         ...
 
-    def ask(self, requests: Sequence[Request], *, why: str = "") -> list[Answer]:
+    def ask(self, requests: Sequence[Request], *, why: str = "", repairs: int = 1) -> list[Answer]:
         """Answer each request, in order; see `Gateway.ask`.
 
         Args:
             requests: what is asked.
             why: what for, one word for the ledger and the progress bar: `annotate`, `judge`.
+            repairs: how often an answer of the wrong form is sent back with the error.
 
         Raises:
             OperatorError: the server cannot be reached; what was answered is kept.

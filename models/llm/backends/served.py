@@ -1,0 +1,309 @@
+"""Models on a server that speaks OpenAI's protocol: vLLM, llama.cpp, Ollama, OpenAI itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+from ....store.errors import OperatorError, UserError
+from ..base import Call, Failure, Finish, Message, Reply, Request, Token
+from .failures import failure_of
+from .forms import draw_seed, most_tokens, schema_in_words, strict_schema, with_instruction
+from .loop import OwnLoop
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+CONCURRENCY = 64
+TIMEOUT = 300.0
+"""Seconds that a call may take: a server with a full queue answers late and not never."""
+CONNECT_TIMEOUT = 10.0
+TOP = 20
+"""Likeliest tokens that are asked for at each place: the most that OpenAI and vLLM give."""
+_MASKED = -9_000.0
+"""vLLM writes -9999 for a token that the schema rules out: JSON has no minus infinity."""
+_FINISH: dict[str, Finish] = {
+    "stop": "stop",
+    "tool_calls": "stop",
+    "length": "length",
+    "content_filter": "refusal",
+}
+_OPTIONAL = ("parallel_tool_calls", "seed", "temperature", "logprobs", "structured_outputs")
+"""Fields without which a call still makes sense, for servers and models that refuse them."""
+_FORM_WORDS = ("response_format", "json_schema", "json schema", "guided", "structured output")
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where a model is served.
+
+    `url` is the address up to and with `/v1`; `None` is OpenAI itself.
+    """
+
+    provider: Literal["openai", "vllm"]
+    model: str
+    url: str | None
+    key: str
+
+
+class ServedBackend:
+    """Asks a server, many calls at once over connections that are kept."""
+
+    batch = 1
+
+    def __init__(
+        self, server: Server, *, timeout: float = TIMEOUT, concurrency: int = CONCURRENCY
+    ) -> None:
+        """Ask `server`; nothing is connected yet.
+
+        Args:
+            server: where and what.
+            timeout: seconds for one call.
+            concurrency: calls at once, at least 1.
+
+        Raises:
+            UserError: the package `openai` is missing, or the address is none.
+        """
+        _check(server)
+        at = "" if server.url is None else f"@{server.url}"
+        self.identity = f"{server.provider}:{server.model}"
+        self.name = self.identity + at
+        self.concurrency = concurrency
+        self._server = server
+        self._timeout = timeout
+        self._own = OwnLoop()
+        self._client: AsyncOpenAI | None = None
+        self._free = asyncio.Semaphore(concurrency)
+        self._left_out: set[tuple[str, object]] = set()
+
+    @property
+    def price_of(self) -> tuple[str, str] | None:
+        """OpenAI and the providers whose address is known cost; other servers are one's own."""
+        if self._server.provider == "vllm":
+            return None
+        if self._server.url is None:
+            return "openai", self._server.model
+        provider = _provider_at(self._server.url)
+        return None if provider is None else (provider, self._server.model)
+
+    @property
+    def left_out(self) -> list[str]:
+        """Fields that the server refused and that it is no longer sent."""
+        return sorted({field for field, _ in self._left_out})
+
+    async def complete(self, requests: Sequence[Request]) -> list[Reply | Failure]:
+        """Answer each request, in order; see `Backend.complete`."""
+        return await self._own.run(self._all(requests))
+
+    def count(self, request: Request) -> int:
+        """Tokens of the request, reckoned from its bytes: never too few."""
+        return most_tokens(request)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        client, self._client = self._client, None
+        await self._own.stop(None if client is None else client.close())
+
+    async def models(self) -> list[str]:
+        """Names of the models that the server has.
+
+        Raises:
+            OperatorError: it cannot be reached, or refuses the key.
+        """
+        try:
+            return await self._own.run(self._listed())
+        except Exception as error:
+            raise OperatorError(failure_of(error).message) from error
+
+    async def _listed(self) -> list[str]:
+        page = await self._connected().models.list(timeout=CONNECT_TIMEOUT)
+        return [each.id for each in page.data]
+
+    async def _all(self, requests: Sequence[Request]) -> list[Reply | Failure]:
+        return list(await asyncio.gather(*(self._one(request) for request in requests)))
+
+    async def _one(self, request: Request) -> Reply | Failure:
+        async with self._free:
+            while True:
+                body = self._body(request)
+                try:
+                    text = await self._post(body)
+                except Exception as error:
+                    failure = failure_of(error)
+                    if failure.kind == "request" and self._learns(request, body, failure.message):
+                        continue
+                    return failure
+                return _reply(text, request)
+
+    async def _post(self, body: dict[str, Any]) -> bytes:
+        """What the server answers, unparsed: its client builds objects for every likely token."""
+        create = self._connected().chat.completions.with_raw_response.create
+        answer = await create(**body)
+        return answer.http_response.content
+
+    def _connected(self) -> AsyncOpenAI:
+        if self._client is None:
+            from openai import AsyncOpenAI, Timeout
+
+            self._client = AsyncOpenAI(
+                base_url=self._server.url,
+                api_key=self._server.key,
+                max_retries=0,
+                timeout=Timeout(self._timeout, connect=min(CONNECT_TIMEOUT, self._timeout)),
+            )
+        return self._client
+
+    def _body(self, request: Request) -> dict[str, Any]:
+        """The arguments of the client's call."""
+        limit = "max_completion_tokens" if self._server.url is None else "max_tokens"
+        body: dict[str, Any] = {
+            "model": self._server.model,
+            "temperature": request.temperature,
+            "seed": draw_seed(request),
+            limit: request.max_tokens,
+        }
+        if request.logprobs:
+            body |= {"logprobs": True, "top_logprobs": TOP}
+        if request.tools:
+            body |= {"tools": _tools(request), "tool_choice": "required"}
+            body["parallel_tool_calls"] = False
+        messages = request.messages
+        if request.schema is not None:
+            if ("response_format", request.schema) in self._left_out:
+                messages = with_instruction(messages, schema_in_words(request.schema))
+            else:
+                body["response_format"] = _response_format(request)
+        elif request.choices and self._server.provider == "vllm":
+            body["structured_outputs"] = {"choice": list(request.choices)}
+        for field, _ in self._left_out:
+            _leave_out(body, field)
+        body["messages"] = _messages(messages)
+        if "structured_outputs" in body:
+            body["extra_body"] = {"structured_outputs": body.pop("structured_outputs")}
+        return body
+
+    def _learns(self, request: Request, body: Mapping[str, Any], words: str) -> bool:
+        """Whether a refusal was about a field that can be left out, which it is from now on."""
+        low = words.lower()
+        if "response_format" in body and any(word in low for word in _FORM_WORDS):
+            # One schema can be too much for a server that takes others.
+            self._left_out.add(("response_format", request.schema))
+            return True
+        sent = {*body, *body.get("extra_body", ())}
+        for field in _OPTIONAL:
+            if field in sent and field in low:
+                self._left_out.add((field, None))
+                return True
+        return False
+
+
+def _check(server: Server) -> None:
+    try:
+        import openai  # noqa: F401
+    except ImportError:
+        raise UserError(
+            "a server needs the package openai: `pip install 'labelwright[llm]'`"
+        ) from None
+    if server.url is not None and not server.url.startswith(("http://", "https://")):
+        raise UserError(
+            f"--llm: {server.url!r} is not a URL: begin it with http:// or https://, as in "
+            f"{server.provider}:{server.model}@http://127.0.0.1:8000/v1"
+        )
+
+
+def _leave_out(body: dict[str, Any], field: str) -> None:
+    if field != "response_format":
+        body.pop(field, None)
+    if field == "logprobs":
+        body.pop("top_logprobs", None)
+
+
+def _messages(messages: Sequence[Message]) -> list[dict[str, str]]:
+    # A lone surrogate cannot be sent: UTF-8 has none.
+    return [
+        {"role": each.role, "content": each.content.encode("utf-8", "replace").decode()}
+        for each in messages
+    ]
+
+
+def _response_format(request: Request) -> dict[str, Any]:
+    assert request.schema is not None
+    schema, strict = strict_schema(request.schema)
+    form = {"name": request.schema.__name__[:64], "schema": schema, "strict": strict}
+    return {"type": "json_schema", "json_schema": form}
+
+
+def _tools(request: Request) -> list[dict[str, Any]]:
+    return [
+        {
+            "type": "function",
+            "function": {
+                "name": tool.name,
+                "description": tool.description,
+                "parameters": tool.parameters,
+            },
+        }
+        for tool in request.tools
+    ]
+
+
+def _reply(content: bytes, request: Request) -> Reply | Failure:
+    """A server's answer as a reply; a broken one is the server's failure."""
+    try:
+        data = json.loads(content)
+        choice = data["choices"][0]
+        message = choice["message"]
+        usage = data.get("usage") or {}
+        text = message.get("content") or ""
+        calls = tuple(
+            Call(each["function"]["name"], each["function"]["arguments"] or "")
+            for each in message.get("tool_calls") or ()
+        )
+        refusal = message.get("refusal") or ""
+        finish = "refusal" if refusal else _FINISH.get(choice.get("finish_reason"), "other")
+        return Reply(
+            text=refusal or text,
+            calls=calls,
+            tokens_in=usage.get("prompt_tokens", most_tokens(request)),
+            tokens_out=usage.get("completion_tokens", len(text.encode("utf-8", "replace"))),
+            finish=finish,
+            tokens=_tokens(choice),
+        )
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        shown = content[:200].decode("utf-8", "replace")
+        return Failure(
+            "server", f"no chat completion came back ({type(error).__name__}: {error}): {shown!r}"
+        )
+
+
+def _tokens(choice: Mapping[str, Any]) -> tuple[Token, ...]:
+    listed = (choice.get("logprobs") or {}).get("content") or ()
+    return tuple(
+        Token(
+            each["token"],
+            each["logprob"],
+            tuple(
+                (top["token"], top["logprob"])
+                for top in each.get("top_logprobs") or ()
+                if top["logprob"] > _MASKED
+            ),
+        )
+        for each in listed
+    )
+
+
+def _provider_at(url: str) -> str | None:
+    """The provider whose address this is, as `genai-prices` names it; `None` if unknown."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost" or host.replace(".", "").isdigit() or ":" in host:
+        return None
+    try:
+        from genai_prices.data_snapshot import get_snapshot
+
+        return get_snapshot().find_provider(None, None, url).id
+    except (ImportError, LookupError):
+        return None
