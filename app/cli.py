@@ -83,9 +83,24 @@ def cli() -> None:
 @DATA_OPTIONS
 @click.option("--project", type=click.Path(path_type=Path), help="Project folder to make.")
 @click.option("--llm", default="none", show_default=True, help="Chat model, like openai:MODEL@URL.")
+@click.option(
+    "--strong-llm", default="none", help="A better, dearer one: judges, second opinions."
+)
+@click.option(
+    "--annotator",
+    type=click.Choice(["auto", "llm", "embedded"]),
+    default="auto",
+    show_default=True,
+    help="Who suggests labels; auto: the chat model where there is one.",
+)
 @click.option("--policy", type=click.Choice(["playbook", "llm"]), default="playbook")
 @click.option("--price-in", type=float, default=0.0, help="USD for a million tokens read.")
 @click.option("--price-out", type=float, default=0.0, help="USD for a million tokens written.")
+@click.option("--strong-price-in", type=float, default=0.0, help="The same of --strong-llm.")
+@click.option("--strong-price-out", type=float, default=0.0, help="The same of --strong-llm.")
+@click.option("--llm-cache", default="", help="File that keeps answers, or none.")
+@click.option("--llm-concurrency", type=int, default=0, help="Calls at once; 0: what suits it.")
+@click.option("--llm-rate", type=float, default=0.0, help="Calls begun in a second; 0: any.")
 @click.option(
     "--autonomy",
     type=click.Choice(["ask-all", "ask-labels", "auto"]),

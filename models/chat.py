@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..store.errors import OperatorError, UserError
 
 if TYPE_CHECKING:
+    from .llm.base import Backend
     from langchain_core.language_models import BaseChatModel
 
 FORMS = (
@@ -62,3 +63,10 @@ def _known(name: str) -> BaseChatModel:
     except Exception as error:
         # Each provider's client has its own error for a missing key; all of them say which.
         raise OperatorError(f"--llm {name!r} cannot be used: {error}") from error
+
+
+def load_backend(name: str) -> Backend | None:
+    """Replaced by the back ends."""
+    if name == "none":
+        return None
+    raise UserError(f"--llm {name!r}")

@@ -256,7 +256,8 @@ class Store:
         query = sa.select(*(calls.c[name] for name in names)).order_by(calls.c.id)
         if key is not None:
             query = query.where(calls.c.key == key)
-        return [ModelCall(**row) for row in self._all(query)]
+        found = self._all(query)
+        return [ModelCall(**{**row, "cached": bool(row["cached"])}) for row in found]
 
     def review(self, review: str) -> ReviewRequest:
         """The review request of an id."""

@@ -122,7 +122,12 @@ class ModelCall:
 
     def as_record(self) -> dict[str, Any]:
         """Plain data in the form that is stored and hashed."""
-        return {**asdict(self), "usd": float(self.usd), "seconds": float(self.seconds)}
+        return {
+            **asdict(self),
+            "cached": int(self.cached),
+            "usd": float(self.usd),
+            "seconds": float(self.seconds),
+        }
 
 
 @dataclass(frozen=True, slots=True)

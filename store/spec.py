@@ -20,6 +20,7 @@ Autonomy = Literal["ask-all", "ask-labels", "auto"]
 LearnerName = Literal["linear", "svm", "bert", "setfit"]
 PolicyName = Literal["playbook", "llm"]
 RecipeName = Literal["standard", "uncertainty", "coverage", "adaptive", "random"]
+AnnotatorName = Literal["auto", "llm", "embedded"]
 ReviewerName = Literal["terminal", "simulated", "none"]
 
 
@@ -139,6 +140,10 @@ class Settings(_Strict):
     encoder: str = "all-MiniLM-L6-v2"
     policy: PolicyName = "playbook"
     llm: str = "none"
+    strong_llm: str = "none"
+    """A second chat model, better and dearer: it judges, and answers what the first doubts."""
+    annotator: AnnotatorName = "auto"
+    """Who suggests labels; `auto`: the chat model where there is one."""
     reviewer: ReviewerName = "terminal"
     reviewer_error_rate: Annotated[float, Field(ge=0, le=1)] = 0.0
     label_price: Annotated[float, Field(ge=0)] = 0.0
@@ -147,6 +152,14 @@ class Settings(_Strict):
     """US dollars for a million tokens read by the chat model."""
     price_out: Annotated[float, Field(ge=0)] = 0.0
     """US dollars for a million tokens written by the chat model."""
+    strong_price_in: Annotated[float, Field(ge=0)] = 0.0
+    strong_price_out: Annotated[float, Field(ge=0)] = 0.0
+    llm_cache: str = ""
+    """File that keeps the answers of chat models; empty: the user's cache folder; `none`: none."""
+    llm_concurrency: Annotated[int, Field(ge=0)] = 0
+    """Calls at once; 0: what suits the model."""
+    llm_rate: Annotated[float, Field(ge=0)] = 0.0
+    """Calls begun in a second; 0: no limit."""
     recipe: RecipeName = "standard"
     strategy: str = ""
     """An acquisition strategy in place of the recipe's, once there is a model; empty: that one."""

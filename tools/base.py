@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ..models.encoders import Encoder
 from ..models.learners import Learner
+from ..models.llm.base import Asker
 from ..models.progress import NoProgress, Progress
 from ..store.database import Store
 from ..store.events import MetricEvent
@@ -31,6 +32,16 @@ from ..store.vectors import Vectors
 from .budget import LabelPlan, label_plan
 from .hidden import PoolHidden, RowsHidden
 from .predictions import Predictions
+
+ModelRole = Literal["main", "strong", "judge"]
+"""What a chat model is for: `strong` is the dearer one of a cascade, `judge` checks another's work.
+
+Where no second model is given there is no `strong`, and the main one judges.
+"""
+
+
+def _no_model(_: ModelRole) -> None:
+    return None
 
 
 class ToolArgs(BaseModel):
@@ -99,6 +110,8 @@ class ToolContext:
     settings: Settings
     bench: Workbench
     step: int
+    asker: Callable[[ModelRole], Asker | None] = _no_model
+    """The chat model of a role, whose calls this run pays; `None` where there is none."""
 
     @property
     def call(self) -> str:

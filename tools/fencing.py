@@ -1,7 +1,8 @@
 """Showing untrusted texts to a chat model so that no text can end its fence.
 
-Each text is a JSON string on a line of its own between two tags. Within it `<` and all line ends
-are escaped: a text can write neither the closing tag nor a line that looks like another item.
+Each text is a JSON string on a line of its own between two tags. Within it `<`, all line ends and
+the marks of chat templates (`[INST]`) are escaped: a text can write neither the closing tag nor a
+line that looks like another item, nor end the user's turn.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from ..models.pairs import is_pair, split_pair
 SHOWN_CHARACTERS = 1_000
 """Characters of a text that a prompt shows; the rest is cut off, and the text says so."""
 CUT = " [cut]"
-# Line ends that JSON leaves as they are, `<`, and what hides or reorders the text after it.
-_ESCAPED = re.compile("[<\x7f-\x9f\u200b\u2028-\u202e\u2060-\u2069\ufeff]")
+# `<`, marks in brackets, line ends that JSON leaves, and what hides or reorders what follows it.
+_ESCAPED = re.compile(r"[<\x7f-\x9f\u200b\u2028-\u202e\u2060-\u2069\ufeff]|\[(?=/?[A-Z_]{1,30}\])")
 
 
 def fenced_texts(texts: Sequence[str], *, first: int = 1) -> str:

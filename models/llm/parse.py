@@ -70,7 +70,7 @@ def one_call(reply: Reply, tools: Sequence[ToolSpec]) -> Call:
     (call,) = reply.calls
     names = [tool.name for tool in tools]
     if call.name not in names:
-        raise Unusable(f"no tool is called {call.name!r}: use one of {', '.join(names)}")
+        raise Unusable(f"the tool {call.name!r} is not offered now: use one of {', '.join(names)}")
     try:
         arguments = json.loads(call.arguments or "{}")
     except json.JSONDecodeError as error:

@@ -70,9 +70,10 @@ def locate(
     A quote is found as it is, else with other spaces than in the text (`don't` for `do n't`); no
     letter may differ. It must begin and end where tokens do (`edges`), or, without tokens, not
     within a word. Longer quotes are placed first and nothing overlaps. A quote that occurs more
-    often than it was given is placed everywhere with a note: of the entity strings that occur
-    twice in a text, people tag nearly all alike. One that was given under several types and not as
-    often as it occurs is left out, as nobody knows which is which.
+    often than it was given is placed everywhere with a note: where an entity's string occurs
+    several times in a text, people tagged 80% of the places in WNUT 2017 and 96% in news of eight
+    African languages. One that was given under several types and not as often as it occurs is left
+    out, as nobody knows which is which.
 
     Args:
         quotes: quoted text and type, in the model's order.

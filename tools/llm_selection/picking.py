@@ -109,7 +109,9 @@ def pick(
 def _request(
     adviser: Adviser, texts: Sequence[str], share: int, criterion: Criterion, reasoned: bool
 ) -> Request:
-    first = "First write down briefly what the list holds and what to look for. " if reasoned else ""
+    first = (
+        "First write down briefly what the list holds and what to look for. " if reasoned else ""
+    )
     instructions = adviser.said(
         "llm_pick", criterion=CRITERIA[criterion], count=str(share), first=first
     )

@@ -1,4 +1,4 @@
-"""How much each item is worth labelling, or how hard it is: several items a call, one entry each."""
+"""How much each item is worth labelling, or how hard it is: several items a call."""
 
 from __future__ import annotations
 

@@ -96,9 +96,7 @@ def best_spread(
     return np.concatenate([sure, level[spread_out(vectors[level], k - len(sure), rng)]])
 
 
-def spread_out(
-    vectors: NDArray[np.float32], k: int, rng: np.random.Generator
-) -> NDArray[np.int64]:
+def spread_out(vectors: NDArray[np.float32], k: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Places of k of n vectors: the most central of each of k groups; k from 1 to n."""
     if k >= len(vectors):
         return np.arange(len(vectors), dtype=np.int64)
@@ -134,10 +132,10 @@ def filled(
         rows = np.concatenate([rows, more.rows])
         utilities = np.concatenate([utilities, np.zeros(missing, dtype=np.float32)])
         words += f"; the {missing} that it did not give were taken by k_means among the others"
-    seen = f"{len(shown)} of {shown.pool} items" if len(shown) < shown.pool else f"{shown.pool} items"
+    part = "" if len(shown) == shown.pool else f"{len(shown)} of "
     return Selection(
         rows,
         utilities.astype(np.float32),
-        f"{k} items: of {seen} shown to the chat model in {tally.calls} prompts, {words}.",
+        f"{k} items: of {part}{shown.pool} items shown to the chat model in {tally.calls} "
+        f"prompts, {words}.",
     )
-

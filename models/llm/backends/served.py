@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from ....store.errors import OperatorError, UserError
-from ..base import Call, Failure, Finish, Message, Reply, Request, Token
+from ..base import Failure, Message, Reply, Request
 from .failures import failure_of
-from .forms import draw_seed, most_tokens, schema_in_words, strict_schema, with_instruction
+from .forms import draw_seed, most_tokens, schema_in_words, tools_in_words, with_instruction
 from .loop import OwnLoop
+from .protocol import TOP, messages_field, reply_from, schema_field, tools_field
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -22,16 +22,6 @@ CONCURRENCY = 64
 TIMEOUT = 300.0
 """Seconds that a call may take: a server with a full queue answers late and not never."""
 CONNECT_TIMEOUT = 10.0
-TOP = 20
-"""Likeliest tokens that are asked for at each place: the most that OpenAI and vLLM give."""
-_MASKED = -9_000.0
-"""vLLM writes -9999 for a token that the schema rules out: JSON has no minus infinity."""
-_FINISH: dict[str, Finish] = {
-    "stop": "stop",
-    "tool_calls": "stop",
-    "length": "length",
-    "content_filter": "refusal",
-}
 _OPTIONAL = ("parallel_tool_calls", "seed", "temperature", "logprobs", "structured_outputs")
 """Fields without which a call still makes sense, for servers and models that refuse them."""
 _FORM_WORDS = ("response_format", "json_schema", "json schema", "guided", "structured output")
@@ -39,19 +29,21 @@ _FORM_WORDS = ("response_format", "json_schema", "json schema", "guided", "struc
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where a model is served.
-
-    `url` is the address up to and with `/v1`; `None` is OpenAI itself.
-    """
+    """Where a model is served."""
 
     provider: Literal["openai", "vllm"]
     model: str
     url: str | None
+    """Its address up to and with `/v1`; `None` is OpenAI itself."""
     key: str
 
 
 class ServedBackend:
-    """Asks a server, many calls at once over connections that are kept."""
+    """Asks a server, many calls at once over connections that are kept.
+
+    A field that the server refuses (see `left_out`) is not sent again: without `response_format`
+    the schema goes into the prompt, without `tools` the call is asked for as JSON.
+    """
 
     batch = 1
 
@@ -69,9 +61,8 @@ class ServedBackend:
             UserError: the package `openai` is missing, or the address is none.
         """
         _check(server)
-        at = "" if server.url is None else f"@{server.url}"
         self.identity = f"{server.provider}:{server.model}"
-        self.name = self.identity + at
+        self.name = self.identity + ("" if server.url is None else f"@{server.url}")
         self.concurrency = concurrency
         self._server = server
         self._timeout = timeout
@@ -117,7 +108,7 @@ class ServedBackend:
         try:
             return await self._own.run(self._listed())
         except Exception as error:
-            raise OperatorError(failure_of(error).message) from error
+            raise OperatorError(f"{self.name!r}: {failure_of(error).message}") from error
 
     async def _listed(self) -> list[str]:
         page = await self._connected().models.list(timeout=CONNECT_TIMEOUT)
@@ -131,13 +122,13 @@ class ServedBackend:
             while True:
                 body = self._body(request)
                 try:
-                    text = await self._post(body)
+                    content = await self._post(body)
                 except Exception as error:
                     failure = failure_of(error)
-                    if failure.kind == "request" and self._learns(request, body, failure.message):
-                        continue
-                    return failure
-                return _reply(text, request)
+                    if not self._learns(request, body, failure):
+                        return failure
+                else:
+                    return reply_from(content, request)
 
     async def _post(self, body: dict[str, Any]) -> bytes:
         """What the server answers, unparsed: its client builds objects for every likely token."""
@@ -168,36 +159,53 @@ class ServedBackend:
         }
         if request.logprobs:
             body |= {"logprobs": True, "top_logprobs": TOP}
-        if request.tools:
-            body |= {"tools": _tools(request), "tool_choice": "required"}
-            body["parallel_tool_calls"] = False
-        messages = request.messages
-        if request.schema is not None:
-            if ("response_format", request.schema) in self._left_out:
-                messages = with_instruction(messages, schema_in_words(request.schema))
-            else:
-                body["response_format"] = _response_format(request)
-        elif request.choices and self._server.provider == "vllm":
-            body["structured_outputs"] = {"choice": list(request.choices)}
+        form, messages = self._form(request)
+        body |= form
         for field, _ in self._left_out:
-            _leave_out(body, field)
-        body["messages"] = _messages(messages)
+            if field in _OPTIONAL:
+                body.pop(field, None)
+        if "logprobs" not in body:
+            body.pop("top_logprobs", None)
         if "structured_outputs" in body:
             body["extra_body"] = {"structured_outputs": body.pop("structured_outputs")}
-        return body
+        return body | {"messages": messages_field(messages)}
 
-    def _learns(self, request: Request, body: Mapping[str, Any], words: str) -> bool:
+    def _form(self, request: Request) -> tuple[dict[str, Any], Sequence[Message]]:
+        """The fields that ask for the answer's form, and the messages, which say it if need be."""
+        messages: Sequence[Message] = request.messages
+        if request.tools:
+            if ("tools", None) not in self._left_out:
+                tools = tools_field(request.tools)
+                form = {"tools": tools, "tool_choice": "required", "parallel_tool_calls": False}
+                return form, messages
+            messages = with_instruction(messages, tools_in_words(request.tools))
+        if request.schema is None and not request.tools:
+            if request.choices and self._server.provider == "vllm":
+                return {"structured_outputs": {"choice": list(request.choices)}}, messages
+            return {}, messages
+        if ("response_format", request.schema) not in self._left_out:
+            return {"response_format": schema_field(request)}, messages
+        if request.schema is not None:
+            messages = with_instruction(messages, schema_in_words(request.schema))
+        return {}, messages
+
+    def _learns(self, request: Request, body: Mapping[str, Any], failure: Failure) -> bool:
         """Whether a refusal was about a field that can be left out, which it is from now on."""
-        low = words.lower()
-        if "response_format" in body and any(word in low for word in _FORM_WORDS):
-            # One schema can be too much for a server that takes others.
+        if failure.kind != "request":
+            return False
+        words = failure.message.lower()
+        if "response_format" in body and any(each in words for each in _FORM_WORDS):
+            # By schema, because one can be too much for a server that takes others.
             self._left_out.add(("response_format", request.schema))
             return True
         sent = {*body, *body.get("extra_body", ())}
         for field in _OPTIONAL:
-            if field in sent and field in low:
+            if field in sent and field in words:
                 self._left_out.add((field, None))
                 return True
+        if "tools" in body and "tool" in words:
+            self._left_out.add(("tools", None))
+            return True
         return False
 
 
@@ -213,87 +221,6 @@ def _check(server: Server) -> None:
             f"--llm: {server.url!r} is not a URL: begin it with http:// or https://, as in "
             f"{server.provider}:{server.model}@http://127.0.0.1:8000/v1"
         )
-
-
-def _leave_out(body: dict[str, Any], field: str) -> None:
-    if field != "response_format":
-        body.pop(field, None)
-    if field == "logprobs":
-        body.pop("top_logprobs", None)
-
-
-def _messages(messages: Sequence[Message]) -> list[dict[str, str]]:
-    # A lone surrogate cannot be sent: UTF-8 has none.
-    return [
-        {"role": each.role, "content": each.content.encode("utf-8", "replace").decode()}
-        for each in messages
-    ]
-
-
-def _response_format(request: Request) -> dict[str, Any]:
-    assert request.schema is not None
-    schema, strict = strict_schema(request.schema)
-    form = {"name": request.schema.__name__[:64], "schema": schema, "strict": strict}
-    return {"type": "json_schema", "json_schema": form}
-
-
-def _tools(request: Request) -> list[dict[str, Any]]:
-    return [
-        {
-            "type": "function",
-            "function": {
-                "name": tool.name,
-                "description": tool.description,
-                "parameters": tool.parameters,
-            },
-        }
-        for tool in request.tools
-    ]
-
-
-def _reply(content: bytes, request: Request) -> Reply | Failure:
-    """A server's answer as a reply; a broken one is the server's failure."""
-    try:
-        data = json.loads(content)
-        choice = data["choices"][0]
-        message = choice["message"]
-        usage = data.get("usage") or {}
-        text = message.get("content") or ""
-        calls = tuple(
-            Call(each["function"]["name"], each["function"]["arguments"] or "")
-            for each in message.get("tool_calls") or ()
-        )
-        refusal = message.get("refusal") or ""
-        finish = "refusal" if refusal else _FINISH.get(choice.get("finish_reason"), "other")
-        return Reply(
-            text=refusal or text,
-            calls=calls,
-            tokens_in=usage.get("prompt_tokens", most_tokens(request)),
-            tokens_out=usage.get("completion_tokens", len(text.encode("utf-8", "replace"))),
-            finish=finish,
-            tokens=_tokens(choice),
-        )
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        shown = content[:200].decode("utf-8", "replace")
-        return Failure(
-            "server", f"no chat completion came back ({type(error).__name__}: {error}): {shown!r}"
-        )
-
-
-def _tokens(choice: Mapping[str, Any]) -> tuple[Token, ...]:
-    listed = (choice.get("logprobs") or {}).get("content") or ()
-    return tuple(
-        Token(
-            each["token"],
-            each["logprob"],
-            tuple(
-                (top["token"], top["logprob"])
-                for top in each.get("top_logprobs") or ()
-                if top["logprob"] > _MASKED
-            ),
-        )
-        for each in listed
-    )
 
 
 def _provider_at(url: str) -> str | None:
