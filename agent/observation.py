@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict
 
 from ..store.database import Store
 from ..store.pool import Pool
-from ..store.spec import LearnerName, TaskSpec
+from ..store.spec import Settings, TaskSpec
 from ..tools.audit_sample import audited
-from ..tools.budget import BudgetLeft, LabelPlan, budget_left, label_plan
+from ..tools.budget import BudgetLeft, LabelPlan, budget_left, gold_wanted, label_plan
 from ..tools.labels import training_labels, unlabelled_rows
 
 HISTORY = 12
@@ -66,6 +66,8 @@ class Observation(BaseModel):
     uncertainty: list[float]
     gains: list[dict[str, Any]]
     suggestion_agreement: dict[str, int]
+    chat_models: list[dict[str, Any]] = []
+    """What the chat models' last suggestions were worth on gold; empty while none annotates."""
     verdict: dict[str, Any] | None
     frozen: bool
     audited: int
@@ -78,15 +80,19 @@ def observe(
     pool: Pool,
     spec: TaskSpec,
     *,
-    learner: LearnerName,
-    label_price: float,
+    settings: Settings,
     step: int,
     last_result: dict[str, Any] | None,
 ) -> Observation:
     """Build the observation from the store; the same store gives the same observation."""
     with store.remembering():
-        plan = label_plan(spec.budgets, len(pool.unique_rows), learner)
-        left = budget_left(store, spec.budgets, plan, label_price)
+        plan = label_plan(
+            spec.budgets,
+            len(pool.unique_rows),
+            settings.learner,
+            gold_wanted=gold_wanted(spec.target_accuracy, by_model=settings.by_model),
+        )
+        left = budget_left(store, spec.budgets, plan, settings.label_price)
         return _observed(store, pool, spec, plan, left, step, last_result)
 
 
@@ -134,6 +140,7 @@ def _observed(
         uncertainty=[s["mean_uncertainty"] for s in store.artefact_history("scores")][-HISTORY:],
         gains=strategy_gains(store)[-HISTORY:],
         suggestion_agreement=_agreement(store),
+        chat_models=_chat_models(store),
         verdict=store.artefact("stop"),
         frozen=live,
         audited=audited(store) if live else 0,
@@ -178,6 +185,14 @@ def _batch(store: Store) -> Batch | None:
         filtered=bool(batch.get("filtered")),
         reviewed="reviewed" in batch,
     )
+
+
+def _chat_models(store: Store) -> list[dict[str, Any]]:
+    """The last measure of each chat model, also where another annotator has taken over since."""
+    measured = [
+        each["models"] for each in store.artefact_history("suggestions") if "models" in each
+    ]
+    return list(measured[-1]) if measured else []
 
 
 def _agreement(store: Store) -> dict[str, int]:

@@ -20,6 +20,11 @@ from .recipes import Recipe
 SPARE = 1.2
 """Items selected for each question planned: what the filter drops must not leave gaps."""
 
+SURE = 5
+"""Times as many items are selected where a chat model's sure labels need no person: those train
+for nothing but tokens, and the questions go to the rest."""
+NO_USE = ("constant", "unusable")
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -82,6 +87,17 @@ def _audit_size(seen: Observation) -> int:
     return _affordable(seen, seen.plan["audit"])
 
 
+def _no_use(seen: Observation) -> bool:
+    """Whether every chat model hardly agreed with the person, or always said the same."""
+    verdicts = [(each["pilot"] or {}).get("verdict") for each in seen.chat_models]
+    return bool(verdicts) and all(verdict in NO_USE for verdict in verdicts)
+
+
+def _sure(seen: Observation) -> bool:
+    """Whether a chat model's answers are good enough on gold for some to need no person."""
+    return any(each["accept_above_score"] is not None for each in seen.chat_models)
+
+
 def _stopped(seen: Observation) -> bool:
     return bool(seen.verdict and seen.verdict["stop"]) or seen.training_labels_left <= 0
 
@@ -119,6 +135,15 @@ RULES: tuple[Rule, ...] = (
         _always,
         _none,
         lambda _: "near duplicates would spend a person's time twice on one text",
+    ),
+    Rule(
+        "annotate_samples",
+        _no_use,
+        lambda _: {"annotator": "embedded"},
+        lambda seen: (
+            f"on gold the chat model is {seen.chat_models[-1]['pilot']['verdict']}: "
+            f"{seen.chat_models[-1]['pilot']['why']}; people are asked without it"
+        ),
     ),
     Rule(
         "annotate_samples",
@@ -213,7 +238,7 @@ def _selection(recipe: Recipe) -> Rule:
         _always,
         lambda seen: {
             "strategy": recipe.warm if seen.scores_are_current else recipe.cold,
-            "k": max(1, round(SPARE * _questions(seen))),
+            "k": max(1, round(SPARE * _questions(seen) * (SURE if _sure(seen) else 1))),
         },
         lambda seen: recipe.warm_reason if seen.scores_are_current else recipe.cold_reason,
     )

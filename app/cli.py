@@ -83,9 +83,7 @@ def cli() -> None:
 @DATA_OPTIONS
 @click.option("--project", type=click.Path(path_type=Path), help="Project folder to make.")
 @click.option("--llm", default="none", show_default=True, help="Chat model, like openai:MODEL@URL.")
-@click.option(
-    "--strong-llm", default="none", help="A better, dearer one: judges, second opinions."
-)
+@click.option("--strong-llm", default="none", help="A better, dearer one: judges, second opinions.")
 @click.option(
     "--annotator",
     type=click.Choice(["auto", "llm", "embedded"]),

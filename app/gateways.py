@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,8 @@ def open_gateways(settings: Settings, chat: Any, usd: float | None) -> Iterator[
 
     Args:
         settings: what they are called, what they cost, where answers are kept.
-        chat: in place of the main one: a `Backend`, or a LangChain chat model.
+        chat: in place of the main one: a `Backend`, or a LangChain chat model; or several by role,
+            `{"main": …, "strong": …}`.
         usd: the run's budget; `None` for none.
 
     Raises:
@@ -32,25 +33,26 @@ def open_gateways(settings: Settings, chat: Any, usd: float | None) -> Iterator[
     from ..models.chat import load_backend
 
     with ExitStack() as stack:
-        found: dict[str, Backend] = {}
-        main = _given(chat, settings.llm) if chat is not None else load_backend(settings.llm)
-        strong = load_backend(settings.strong_llm)
-        if main is not None:
-            found["main"] = main
-        if strong is not None:
-            found["strong"] = strong
-        yield {role: _gateway(stack, settings, role, each, usd) for role, each in found.items()}
+        names = {"main": settings.llm, "strong": settings.strong_llm}
+        given = dict(chat) if isinstance(chat, Mapping) else {"main": chat}
+        yield {
+            role: _gateway(stack, settings, role, backend, usd)
+            for role, name in names.items()
+            if (backend := _given(given.get(role), name) or load_backend(name)) is not None
+        }
 
 
-def _given(chat: Any, name: str) -> Backend:
-    """A chat model that the caller made."""
+def _given(chat: Any, name: str) -> Backend | None:
+    """A chat model that the caller made, if one is given."""
+    if chat is None:
+        return None
     from ..models.llm.base import Backend as Protocol
 
     if isinstance(chat, Protocol):
         return chat
     from ..models.llm.backends.langchain import LangChainBackend
 
-    return LangChainBackend(chat, name)
+    return LangChainBackend(chat, "" if name == "none" else name)
 
 
 def _gateway(

@@ -118,7 +118,8 @@ def run(
         encoder: a name, or an object with the `Encoder` protocol.
         progress: shows how far long steps are.
         on_event: called with every decision and result.
-        chat: in place of the model that `llm` names: a LangChain chat model or a `Backend`.
+        chat: in place of the model that `llm` names: a LangChain chat model or a `Backend`, or
+            two by role, `{"main": …, "strong": …}`.
         **options: the other fields of `Options`, which are those of the command line.
 
     Raises:

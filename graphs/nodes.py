@@ -193,8 +193,7 @@ def _observe(state: State, context: Context, step: int) -> Observation:
         context.store,
         context.pool,
         context.spec,
-        learner=context.settings.learner,
-        label_price=context.settings.label_price,
+        settings=context.settings,
         step=step,
         last_result=last,
     )

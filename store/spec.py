@@ -164,3 +164,8 @@ class Settings(_Strict):
     strategy: str = ""
     """An acquisition strategy in place of the recipe's, once there is a model; empty: that one."""
     seed: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def by_model(self) -> bool:
+        """Whether a chat model suggests labels."""
+        return self.annotator != "embedded" and self.llm != "none"

@@ -1,9 +1,9 @@
-"""`annotate_samples`: the embedded annotator's answer for each item of the batch."""
+"""`annotate_samples`: an answer for each item of the batch, by the chat model or the embedded one."""
 
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,21 +11,27 @@ from pydantic import Field
 
 from ..store.errors import UserError
 from ..store.records import Annotation, Artefact, Charge
+from .acceptance import DELTA, MIN_GOLD, accept_threshold
+from .annotate_llm import ModelArgs, annotate_with_model
 from .base import Outcome, Tool, ToolArgs, ToolContext
-from .calibration import accept_threshold, fit_temperature
+from .calibration import fit_temperature
 from .embedded import EmbeddedAnnotator, rationale
 from .labels import gold_labels, training_labels
 
-MIN_GOLD = 8
-DELTA = 0.1
-"""Chance with which the threshold may fail to keep the risk it was chosen for."""
-
 
 class AnnotateArgs(ToolArgs):
-    """How the annotator explains itself."""
+    """Who annotates, and how."""
 
+    annotator: Annotated[
+        Literal["auto", "llm", "embedded"],
+        Field(
+            description="auto: as the run was set up; llm: the chat model; embedded: label "
+            "descriptions and the nearest labelled texts, for when the chat model is no use"
+        ),
+    ] = "auto"
+    model: Annotated[ModelArgs, Field(description="how the chat model is asked")] = ModelArgs()
     rationales: Annotated[
-        bool, Field(description="name the nearest labelled texts and the decisive words")
+        bool, Field(description="embedded: name the nearest labelled texts and the decisive words")
     ] = True
 
 
@@ -47,6 +53,8 @@ class AnnotateSamples(Tool[AnnotateArgs]):
         if batch is None:
             raise UserError("there is no batch to annotate: call select_samples first")
         rows = np.array(batch["rows"], dtype=np.int64)
+        if _by_model(context, args):
+            return annotate_with_model(context, args.model, rows, batch["round"])
         annotator = _annotator(context)
         vectors, texts = context.vectors(rows), context.pool.texts(rows)
         encode = context.bench.encoder.encode if args.rationales else None
@@ -91,6 +99,11 @@ class AnnotateSamples(Tool[AnnotateArgs]):
             charges=(Charge("seconds", time.perf_counter() - started, self.name),),
             artefacts=(Artefact("suggestions", value),),
         )
+
+
+def _by_model(context: ToolContext, args: AnnotateArgs) -> bool:
+    who = context.settings.annotator if args.annotator == "auto" else args.annotator
+    return who == "llm" or (who == "auto" and context.asker("main") is not None)
 
 
 def _annotator(context: ToolContext) -> EmbeddedAnnotator:

@@ -29,7 +29,7 @@ from ..store.pool import Pool
 from ..store.records import Annotation, Artefact, Charge, ReviewRequest
 from ..store.spec import Settings, TaskSpec
 from ..store.vectors import Vectors
-from .budget import LabelPlan, label_plan
+from .budget import LabelPlan, gold_wanted, label_plan
 from .hidden import PoolHidden, RowsHidden
 from .predictions import Predictions
 
@@ -134,7 +134,12 @@ class ToolContext:
     def plan(self) -> LabelPlan:
         """How the run's human labels are divided."""
         unique = len(self.pool.unique_rows)
-        return label_plan(self.spec.budgets, unique, self.settings.learner)
+        return label_plan(
+            self.spec.budgets,
+            unique,
+            self.settings.learner,
+            gold_wanted=gold_wanted(self.spec.target_accuracy, by_model=self.settings.by_model),
+        )
 
     def folder(self, name: str) -> Path:
         """A folder of the project, made if it is missing."""

@@ -17,6 +17,7 @@ from .embed_pool import EmbedPool
 from .estimate_quality import EstimateQuality
 from .filter_samples import FilterSamples
 from .finish import Finish
+from .generate_samples import GenerateSamples
 from .measure_uncertainty import MeasureUncertainty
 from .request_review import RequestReview
 from .select_samples import SelectSamples
@@ -30,6 +31,7 @@ TOOLS: Mapping[str, Tool[Any]] = MappingProxyType(
             SelectSamples(),
             AnnotateSamples(),
             FilterSamples(),
+            GenerateSamples(),
             RequestReview(),
             TrainModel(),
             MeasureUncertainty(),

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..store.bill import BillLine, model_bill
 from ..store.database import Store
 from ..store.pool import Pool
 from ..store.records import HUMAN_KINDS, Annotation
@@ -90,6 +91,8 @@ class Summary:
     usd: float
     tokens: int
     seconds: float
+    models: tuple[BillLine, ...]
+    """What the chat models were asked, and what they cost."""
     certificate: dict[str, Any] | None
     """The certificate of the labels as they are frozen now; none of labels given up since."""
     model: dict[str, Any] | None
@@ -137,6 +140,7 @@ def summarise(store: Store, pool: Pool, spec: TaskSpec) -> Summary:
         usd=totals.usd,
         tokens=totals.tokens,
         seconds=totals.seconds,
+        models=tuple(model_bill(store)),
         certificate=live_certificate(store),
         model=store.artefact("model"),
         quality=tuple(store.artefact_history("quality")),

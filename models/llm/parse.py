@@ -44,7 +44,7 @@ def json_in(text: str) -> object:
     """The JSON object that a text holds, fences and leading words taken off.
 
     Raises:
-        Unusable: there is none, or it is cut off.
+        Unusable: there is none, or several; it is cut off; a field is there twice.
     """
     bare = _THINKING.sub("", text).strip()
     fenced = _FENCE.match(bare)
@@ -53,10 +53,27 @@ def json_in(text: str) -> object:
     if start < 0:
         raise Unusable(f"no JSON object in the answer {bare[:SHOWN]!r}")
     try:
-        found, _ = json.JSONDecoder().raw_decode(bare[start:])
+        found, end = _DECODER.raw_decode(bare, start)
     except json.JSONDecodeError as error:
         raise Unusable(f"the JSON is broken or cut off: {error}") from None
+    except RecursionError:
+        raise Unusable("the JSON is nested too deeply") from None
+    if "{" in bare[end:]:
+        raise Unusable("there is more than one JSON object in the answer: give one, nothing else")
     return found
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object whose fields each occur once: of two values, nobody knows which is meant."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise Unusable(f"the field {twice!r} is there twice: give it once")
+    return found
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_once)
 
 
 def one_call(reply: Reply, tools: Sequence[ToolSpec]) -> Call:

@@ -124,8 +124,9 @@ class _Mass:
 
 
 def _values(text: str, field: str) -> list[re.Match[str]]:
-    """Where string values of a field begin. Within a JSON string, quotes are escaped, so what
-    looks like a field there is never taken for one.
+    """Where string values of a field begin.
+
+    Within a JSON string quotes are escaped, so what looks like a field there is not taken for one.
     """
     thought = _THINKING.match(text)
     name = re.compile(rf'(?<!\\)"{re.escape(field)}"\s*:\s*"')

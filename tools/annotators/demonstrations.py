@@ -91,6 +91,35 @@ class Demonstrations(Generic[V]):
             )
         return found
 
+    def together(
+        self, items: Sequence[Item], chosen: Sequence[Sequence[Shown[V]]]
+    ) -> tuple[Shown[V], ...]:
+        """The demonstrations of items that share a message, no more than for one of them.
+
+        Each item's nearest, then each one's second, until there are enough; none is one of the
+        items or a duplicate of one.
+
+        Args:
+            items: those in the message.
+            chosen: what `choose` gave for each.
+        """
+        ids = {item.id for item in items}
+        keys = set(normalised([item.shown for item in items]))
+        ranked = [
+            shown[-rank]
+            for rank in range(1, self.number + 1)
+            for shown in chosen
+            if rank <= len(shown)
+        ]
+        same = normalised([each.item.shown for each in ranked])
+        found = {
+            each.item.id: each
+            for each, key in zip(ranked, same, strict=True)
+            if each.item.id not in ids and key not in keys
+        }
+        # The nearest stand last, as for one item.
+        return tuple(list(found.values())[: self.number][::-1])
+
     def _similarity(
         self, items: Sequence[Item], vectors: NDArray[np.float32] | None
     ) -> NDArray[np.float32] | None:

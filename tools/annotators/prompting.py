@@ -149,6 +149,9 @@ class Script(Generic[V]):
         labels = list(self.task.labels)
         if self.variant.order:
             turned = np.random.default_rng(self.variant.order).permutation(len(labels))
+            if (turned == np.arange(len(labels))).all():
+                # A shuffle that changes nothing would be no other member of a committee.
+                turned = np.roll(turned, 1)
             return [labels[place] for place in turned]
         return labels
 

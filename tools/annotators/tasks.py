@@ -64,6 +64,10 @@ class Task(Protocol[V]):
         """How many orders of the texts an item is asked in."""
         ...
 
+    def meanings(self, order: int) -> tuple[str, ...]:
+        """What each label of an answer stands for in an order, in the order of `labels`."""
+        ...
+
     def fields(self) -> dict[str, Any]:
         """The fields of an answer as pydantic takes them: name to type and default."""
         ...
@@ -130,6 +134,10 @@ class SingleLabel:
 
     def __post_init__(self) -> None:
         _check(self.labels, 2)
+
+    def meanings(self, order: int) -> tuple[str, ...]:
+        """The labels themselves."""
+        return _names(self.labels)
 
     def fields(self) -> dict[str, Any]:
         """`label`, one of the names."""
@@ -198,6 +206,10 @@ class MultiLabel:
 
     def __post_init__(self) -> None:
         _check(self.labels, 1)
+
+    def meanings(self, order: int) -> tuple[str, ...]:
+        """The labels themselves."""
+        return _names(self.labels)
 
     def fields(self) -> dict[str, Any]:
         """`labels`, a list of names."""
@@ -301,11 +313,12 @@ class Preference:
 
     def read(self, answer: BaseModel, item: Item, order: int = 0) -> Reading:
         """The answer in terms of the item's own order."""
-        return Reading(self.names(order)[_names(self.labels).index(getattr(answer, "label"))])  # noqa: B009
+        return Reading(self.meanings(order)[_names(self.labels).index(getattr(answer, "label"))])  # noqa: B009
 
-    def names(self, order: int) -> list[str]:
-        """What the answers `first`, `second` and `tie` mean in an order."""
-        return ["second", "first", "tie"] if order else ["first", "second", "tie"]
+    def meanings(self, order: int) -> tuple[str, ...]:
+        """In the swapped order, `first` stands for the second text."""
+        first = ("second", "first") if order else ("first", "second")
+        return (*first, "tie") if self.tie else first
 
     def written(self, value: str) -> str:
         """The answer as a JSON string."""
@@ -344,6 +357,10 @@ class Entities:
 
     def __post_init__(self) -> None:
         _check(self.labels, 1)
+
+    def meanings(self, order: int) -> tuple[str, ...]:
+        """The labels themselves."""
+        return _names(self.labels)
 
     def fields(self) -> dict[str, Any]:
         """`entities`, a list of objects with `text` and `type`."""

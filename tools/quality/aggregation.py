@@ -236,8 +236,9 @@ def vote_counts(
 
 def _rows(counts: NDArray[np.float64]) -> NDArray[np.float64]:
     total = counts.sum(axis=1, keepdims=True)
-    empty = np.full_like(counts, np.nan)
-    return np.divide(counts, total, out=empty, where=total > 0)
+    found: NDArray[np.float64] = np.full_like(counts, np.nan)
+    np.divide(counts, total, out=found, where=total > 0)
+    return found
 
 
 def _aggregate(
@@ -287,4 +288,5 @@ def _wide(probabilities: pd.DataFrame, items: int, classes: int) -> NDArray[np.f
     """(n, C) in the order of items and labels; NaN for items without an answer."""
     known = probabilities.reindex(columns=range(classes)).fillna(0.0)
     table = known.reindex(range(items)).to_numpy(dtype=np.float64)
-    return _rows(np.nan_to_num(table))
+    filled: NDArray[np.float64] = np.nan_to_num(table)
+    return _rows(filled)

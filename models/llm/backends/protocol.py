@@ -40,8 +40,15 @@ def schema_field(request: Request) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": form}
 
 
-def tools_field(tools: Sequence[ToolSpec]) -> list[dict[str, Any]]:
-    """The tools as functions."""
+def tools_field(tools: Sequence[ToolSpec], *, strict: bool) -> list[dict[str, Any]]:
+    """The tools as functions.
+
+    Args:
+        tools: what may be called.
+        strict: hold the arguments to their schema while they are written. vLLM can for any schema
+            and does not unless told; OpenAI refuses schemas with optional arguments then.
+    """
+    more = {"strict": True} if strict else {}
     return [
         {
             "type": "function",
@@ -49,6 +56,7 @@ def tools_field(tools: Sequence[ToolSpec]) -> list[dict[str, Any]]:
                 "name": tool.name,
                 "description": tool.description,
                 "parameters": tool.parameters,
+                **more,
             },
         }
         for tool in tools

@@ -134,7 +134,8 @@ class ServedBackend:
         """What the server answers, unparsed: its client builds objects for every likely token."""
         create = self._connected().chat.completions.with_raw_response.create
         answer = await create(**body)
-        return answer.http_response.content
+        content: bytes = answer.http_response.content
+        return content
 
     def _connected(self) -> AsyncOpenAI:
         if self._client is None:
@@ -175,7 +176,8 @@ class ServedBackend:
         messages: Sequence[Message] = request.messages
         if request.tools:
             if ("tools", None) not in self._left_out:
-                tools = tools_field(request.tools)
+                strict = self._server.provider == "vllm"
+                tools = tools_field(request.tools, strict=strict)
                 form = {"tools": tools, "tool_choice": "required", "parallel_tool_calls": False}
                 return form, messages
             messages = with_instruction(messages, tools_in_words(request.tools))
