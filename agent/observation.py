@@ -15,6 +15,7 @@ from ..store.pool import Pool
 from ..store.spec import Settings, TaskSpec
 from ..tools.audit_sample import audited
 from ..tools.budget import BudgetLeft, LabelPlan, budget_left, gold_wanted, label_plan
+from ..tools.generation.records import GATE, KEY, generated_items, unweighed
 from ..tools.labels import training_labels, unlabelled_rows
 
 HISTORY = 12
@@ -68,6 +69,8 @@ class Observation(BaseModel):
     suggestion_agreement: dict[str, int]
     chat_models: list[dict[str, Any]] = []
     """What the chat models' last suggestions were worth on gold; empty while none annotates."""
+    generation: dict[str, Any] | None = None
+    """Who may write texts for training, what was kept so far, and the last comparison on gold."""
     verdict: dict[str, Any] | None
     frozen: bool
     audited: int
@@ -93,7 +96,8 @@ def observe(
             gold_wanted=gold_wanted(spec.target_accuracy, by_model=settings.by_model),
         )
         left = budget_left(store, spec.budgets, plan, settings.label_price)
-        return _observed(store, pool, spec, plan, left, step, last_result)
+        seen = _observed(store, pool, spec, plan, left, step, last_result)
+        return seen.model_copy(update={"generation": _generation(store, settings, seen.round)})
 
 
 def _observed(
@@ -132,7 +136,7 @@ def _observed(
         gold_asked=any(review.purpose == "gold" for review in store.reviews()),
         training_items=len(trained),
         batch=_batch(store),
-        model=None if model is None else _without(model, ("rows", "folder", "digest")),
+        model=None if model is None else _without(model, ("rows", "folder", "digest", "generated")),
         model_is_current=current,
         scores=None if scores is None else _without(scores, ("folder", "predicted")),
         scores_are_current=bool(scores and model and scores["model"] == model["name"]),
@@ -152,7 +156,9 @@ def _observed(
 def strategy_gains(store: Store) -> list[dict[str, Any]]:
     """What each round's strategy gained in gold accuracy for the labels it cost."""
     batches = {batch["round"]: batch["strategy"] for batch in store.artefact_history("batch")}
-    quality = store.artefact_history("quality")
+    # The first model of a round: a later one of it differs by generated items, not by the batch.
+    first = {each["round"]: each for each in reversed(store.artefact_history("quality"))}
+    quality = [first[number] for number in sorted(first)]
     return [
         {
             "round": after["round"],
@@ -193,6 +199,19 @@ def _chat_models(store: Store) -> list[dict[str, Any]]:
         each["models"] for each in store.artefact_history("suggestions") if "models" in each
     ]
     return list(measured[-1]) if measured else []
+
+
+def _generation(store: Store, settings: Settings, now: int) -> dict[str, Any] | None:
+    if settings.generate == "no":
+        return None
+    last, gate = store.artefact(KEY), store.artefact(GATE)
+    return {
+        "by": settings.generate,
+        "round": None if last is None else last["round"],
+        "items": len(generated_items(store)),
+        "unweighed": unweighed(store, now),
+        "gate": gate,
+    }
 
 
 def _agreement(store: Store) -> dict[str, int]:

@@ -109,6 +109,13 @@ def cli() -> None:
 @click.option("--reviewer", type=REVIEWER, default="terminal", show_default=True)
 @click.option("--reviewer-error-rate", type=float, default=0.0, help="Of the simulated reviewer.")
 @click.option(
+    "--generate",
+    type=click.Choice(["no", "model", "augment"]),
+    default="no",
+    show_default=True,
+    help="Write texts for training too: by the chat model, or recombined from labelled ones.",
+)
+@click.option(
     "--recipe",
     type=click.Choice(["standard", "uncertainty", "coverage", "adaptive", "random"]),
     default="standard",

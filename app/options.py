@@ -10,7 +10,15 @@ from typing import Literal
 
 from ..agent.understand import Request, labels_in_goal, limits_in_goal, parse_labels
 from ..store.errors import UserError
-from ..store.spec import AnnotatorName, Autonomy, Budgets, LabelSpec, LearnerName, RecipeName
+from ..store.spec import (
+    AnnotatorName,
+    Autonomy,
+    Budgets,
+    GenerateName,
+    LabelSpec,
+    LearnerName,
+    RecipeName,
+)
 from ..tools.budget import label_plan, labels_for
 from ..tools.strategies import strategy
 from .data import gold_names
@@ -62,6 +70,7 @@ class Options:
     autonomy: Autonomy = "ask-labels"
     reviewer: Literal["terminal", "simulated", "none"] = "terminal"
     reviewer_error_rate: float = 0.0
+    generate: GenerateName = "no"
     recipe: RecipeName = "standard"
     strategy: str = ""
     seed: int = 0
@@ -159,6 +168,19 @@ def _check_models(options: Options) -> None:
         raise UserError("--annotator llm needs a chat model: give one with --llm")
     if options.strong_llm != "none" and options.llm == "none":
         raise UserError("--strong-llm is the second chat model: give the first with --llm")
+    if options.generate == "model" and options.llm == "none":
+        raise UserError(
+            "--generate model needs a chat model that writes: give one with --llm, or use augment"
+        )
+    if options.generate != "no" and options.second_columns:
+        raise UserError(f"--generate {options.generate} is for single texts, not for pairs")
+    if options.strategy and options.llm == "none":
+        _check_asks_nobody(options.strategy)
+
+
+def _check_asks_nobody(name: str) -> None:
+    if "adviser" in strategy(name).needs:
+        raise UserError(f"--strategy {name} asks a chat model: give one with --llm")
 
 
 def _check_ranges(options: Options) -> None:

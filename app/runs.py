@@ -55,6 +55,9 @@ class RunResult:
     """Path of each file handed over, relative to the project, and its SHA-256."""
     head: str
     """Hash of the last trace event: keep it to check the trace against later."""
+    warnings: tuple[str, ...] = ()
+    """What to know before using what was handed over, such as the terms of a model that wrote
+    training texts."""
 
     @property
     def exit_code(self) -> int:
@@ -200,6 +203,7 @@ def result_of(project: Project) -> RunResult:
         totals=project.store.totals(),
         files=dict(delivered.get("files", {})),
         head=project.store.head(),
+        warnings=tuple(delivered.get("warnings", ())),
     )
 
 

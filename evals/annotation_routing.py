@@ -140,8 +140,7 @@ def needed(
     for panel in panels:
         settings = [Setting(record, texts, panel, seed) for seed in range(seeds)]
         curves = {arm: [list(s.curve(arm, max(targets))) for s in settings] for arm in ARMS}
-        for target in targets:
-            rows.append(_line(panel, target, settings, curves))
+        rows.extend(_line(panel, target, settings, curves) for target in targets)
     head = ("committee", "its accuracy", "target", *ARMS, "routing / random audit")
     return table((*head, "routing / random, learning"), rows)
 

@@ -21,6 +21,7 @@ LearnerName = Literal["linear", "svm", "bert", "setfit"]
 PolicyName = Literal["playbook", "llm"]
 RecipeName = Literal["standard", "uncertainty", "coverage", "adaptive", "random"]
 AnnotatorName = Literal["auto", "llm", "embedded"]
+GenerateName = Literal["no", "model", "augment"]
 ReviewerName = Literal["terminal", "simulated", "none"]
 
 
@@ -160,6 +161,8 @@ class Settings(_Strict):
     """Calls at once; 0: what suits the model."""
     llm_rate: Annotated[float, Field(ge=0)] = 0.0
     """Calls begun in a second; 0: no limit."""
+    generate: GenerateName = "no"
+    """Whether texts may be written for training: by the chat model, or recombined from the pool."""
     recipe: RecipeName = "standard"
     strategy: str = ""
     """An acquisition strategy in place of the recipe's, once there is a model; empty: that one."""

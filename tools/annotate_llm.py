@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -24,7 +24,7 @@ from ..store.records import Annotation, AnnotatorKind, Artefact, Charge
 from .acceptance import DELTA, MIN_GOLD, accept_threshold
 from .annotators.annotator import LLMAnnotator
 from .annotators.bank import training_bank, training_rows
-from .annotators.demonstrations import Demonstrations, DemoKind
+from .annotators.demonstrations import DemoKind, Demonstrations
 from .annotators.items import Item, LLMAnnotation, counts
 from .annotators.pilot import Pilot, judge_pilot
 from .annotators.prompting import Instructions, Style, Variant
@@ -36,6 +36,7 @@ from .labels import gold_labels
 
 SAMPLES = 5
 """Answers asked of a model that gives no log-probabilities: their agreement is its confidence."""
+REPLAYED = "replay:"
 NO_USE = ("constant", "unusable")
 """Verdicts of the pilot after which the model's suggestions are not shown."""
 
@@ -152,7 +153,7 @@ def _opinion(
     everything = np.concatenate([rows, gold.rows])
     annotator = _annotator(context, args, asker, rows)
     items = _items(context, everything)
-    notes = annotator.annotate(items, context.vectors(everything))
+    notes = _scored(annotator.annotate(items, context.vectors(everything)))
     mine, theirs = notes[: len(rows)], notes[len(rows) :]
     confidence = np.full(len(rows), np.nan)
     accepted = np.zeros(len(rows), dtype=bool)
@@ -184,12 +185,16 @@ def _annotator(
         )
         demonstrations = Demonstrations(bank, kind, args.shown, context.settings.seed)
 
+    # Recorded answers are labels without reasons, mostly one an item.
+    recorded = asker.name.startswith(REPLAYED)
+    style: Style = "label" if recorded else args.style
+
     def made(confidence: Confidence) -> LLMAnnotator[str]:
         return LLMAnnotator(
             asker,
             task,
             Instructions(spec.goal, spec.guidelines),
-            variants=(Variant(style=args.style),),
+            variants=(Variant(style=style),),
             demonstrations=demonstrations,
             confidence=confidence,
             samples=args.samples if confidence == "votes" else 1,
@@ -199,10 +204,23 @@ def _annotator(
 
     if args.confidence != "auto":
         return made(args.confidence)
+    if recorded:
+        return made("none")
     # One item tells whether the model gives log-probabilities; its answer is used again.
     probe = made("logprobs")
     (note,) = probe.annotate(_items(context, rows[:1]), context.vectors(rows[:1]))
     return probe if note.distribution is not None else made("votes")
+
+
+def _scored(notes: list[LLMAnnotation[str]]) -> list[LLMAnnotation[str]]:
+    """The notes as they are; all with one and the same score where the model gave none at all.
+
+    Its answers are then believed or doubted as a whole, by how many were right on gold. Where it
+    gave some scores, those without one stay without: a person is asked.
+    """
+    if any(note.score is not None for note in notes):
+        return notes
+    return [note if note.label is None else replace(note, score=1.0) for note in notes]
 
 
 def _items(context: ToolContext, rows: NDArray[np.int64]) -> list[Item]:
@@ -268,7 +286,7 @@ def _annotation(
     context: ToolContext, opinion: Opinion, place: int, row: int, name: str
 ) -> Annotation:
     note, confidence = opinion.notes[place], float(opinion.confidence[place])
-    kind: AnnotatorKind = "replayed" if opinion.name.startswith("replay:") else "llm"
+    kind: AnnotatorKind = "replayed" if opinion.name.startswith(REPLAYED) else "llm"
     return Annotation(
         row=row,
         item=name,

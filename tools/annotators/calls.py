@@ -152,9 +152,10 @@ class Caller(Generic[V]):
         if options.demonstrations is not None and several:
             examples = options.demonstrations.together(asked, [shown[place] for place in places])
         limit = options.max_tokens
-        scored = options.confidence == "logprobs"
-        # Choices are scored right after the prompt: no reason may come before them.
-        plain = scored and not several and script.variant.style == "label"
+        # Where a back end can score choices, it answers by that: then nothing outside of the set
+        # comes back. They are scored right after the prompt, so no reason may come before them.
+        one_label = self._task.kind in ("single", "preference")
+        plain = one_label and not several and script.variant.style == "label" and not script.stated
         request = Request(
             script.messages(asked, examples, order=order),
             schema=script.schema_of_several if several else script.schema,
@@ -163,7 +164,7 @@ class Caller(Generic[V]):
             max_tokens=script.room(asked) if limit is None else limit * len(places),
             seed=options.seed,
             sample=one.sample,
-            logprobs=scored,
+            logprobs=options.confidence == "logprobs",
             item="" if several else asked[0].shown,
         )
         return Call(member, order, places, request)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Generic, Literal
 
 import numpy as np
@@ -81,14 +82,13 @@ class Demonstrations(Generic[V]):
         keys = normalised([item.shown for item in items])
         found = []
         for row, (item, key) in enumerate(zip(items, keys, strict=True)):
-            own = [
-                place
+            other = (
+                int(place)
                 for place in orders(row)
                 if self.bank.keys[place] != key and self.bank.shown[place].item.id != item.id
-            ][: self.number]
-            found.append(
-                tuple(self.bank.shown[place] for place in self._last(own, similarity, row))
             )
+            own = self._last(list(islice(other, self.number)), similarity, row)
+            found.append(tuple(self.bank.shown[place] for place in own))
         return found
 
     def together(

@@ -30,7 +30,7 @@ class Truth(Generic[V]):
         """Write the system message."""
         self._task, self._seed = task, seed
         self._system, self._prompt = checking(task, instructions)
-        self._schema = schema_of("Verdict", {"answer": (Literal["yes", "no"], ...)})
+        self._schema = schema_of("Verdict", {"label": (Literal["yes", "no"], ...)})
 
     @property
     def digest(self) -> str:
@@ -86,5 +86,5 @@ def _scored(annotation: LLMAnnotation[V], answer: Answer) -> LLMAnnotation[V]:
 def _yes(answer: Answer) -> float | None:
     if answer.choice_logprobs is not None:
         return float(choice_probabilities(answer.choice_logprobs, ANSWERS)[0])
-    found = label_probabilities(answer.tokens, ANSWERS, field="answer")
+    found = label_probabilities(answer.tokens, ANSWERS)
     return None if found is None or found.distribution is None else found.distribution[0]

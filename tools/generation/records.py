@@ -94,11 +94,14 @@ def used_by(store: Store, model: dict[str, Any] | None) -> list[dict[str, Any]]:
     ]
 
 
-def unweighed(store: Store) -> bool:
-    """Whether there are generated items that no comparison on gold has seen."""
-    items = generated_items(store)
-    gate = store.artefact(GATE)
-    return bool(len(items)) and (gate is None or gate["generated"] != items.digest)
+def unweighed(store: Store, now: int) -> bool:
+    """Whether the generated items were not compared on gold in round `now` yet.
+
+    What helps a model of few labels may not help one of more: each round weighs them anew.
+    """
+    items, gate = generated_items(store), store.artefact(GATE)
+    seen = gate is not None and (gate["generated"], gate["round"]) == (items.digest, now)
+    return bool(len(items)) and not seen
 
 
 def dropped_records(drafts: Sequence[Draft], dropped: Sequence[Any]) -> list[dict[str, str]]:

@@ -181,12 +181,25 @@ def test_scores_of_choices_are_taken_where_the_back_end_has_them() -> None:
     assert found.score == pytest.approx(0.5)
 
 
-def test_choices_are_not_scored_where_a_reason_comes_first() -> None:
-    asker = always({"rationale": "r", "label": "bug"})
-    annotator = LLMAnnotator(
-        asker, SINGLE, GOAL, variants=[Variant("rationale_first")], confidence="logprobs"
-    )
-    assert annotator.requests(items("a"))[0].choices == ()
+@pytest.mark.parametrize(
+    ("task", "options", "choices"),
+    [
+        (SINGLE, {}, NAMES),
+        (SINGLE, {"confidence": "logprobs"}, NAMES),
+        (Preference(), {}, ("first", "second", "tie")),
+        (SINGLE, {"variants": [Variant("rationale_first")]}, ()),
+        (SINGLE, {"confidence": "stated"}, ()),
+        (SINGLE, {"items_per_call": 2}, ()),
+        (MultiLabel(SPECS), {}, ()),
+        (Entities(SPECS), {}, ()),
+    ],
+)
+def test_choices_are_named_where_the_answer_is_one_label_and_nothing_else(
+    task: Any, options: Any, choices: tuple[str, ...]
+) -> None:
+    annotator = LLMAnnotator(always({}), task, GOAL, **options)
+    pairs = [Item("1", join_pair("a", "b")), Item("2", join_pair("c", "d"))]
+    assert annotator.requests(pairs)[0].choices == choices
 
 
 def test_without_log_probabilities_the_score_is_absent() -> None:
@@ -205,10 +218,10 @@ def test_a_stated_confidence_is_a_number_from_0_to_100_or_absent() -> None:
 
 def test_p_true_is_the_probability_of_yes_of_a_second_call() -> None:
     def script(request: Request) -> Any:
-        if "answer" not in request.schema.model_fields:  # type: ignore[union-attr]
+        if request.choices != ("yes", "no"):
             return label_of(texts(request)[-1])
         p = 0.9 if "money" in texts(request)[0] else 0.2
-        first, rest = token('{"answer": "', 1.0), token('"}', 1.0)
+        first, rest = token('{"label": "', 1.0), token('"}', 1.0)
         tokens = (first, token("yes", p, no=1 - p), rest)
         return Reply("".join(each.text for each in tokens), tokens=tokens)
 
@@ -222,16 +235,15 @@ def test_p_true_is_the_probability_of_yes_of_a_second_call() -> None:
 
 def test_p_true_without_log_probabilities_is_absent_and_asks_nothing_of_what_has_no_label() -> None:
     def script(request: Request) -> Any:
-        if "answer" in request.schema.model_fields:  # type: ignore[union-attr]
-            return {"answer": "yes"}
+        if request.choices == ("yes", "no"):
+            return {"label": "yes"}
         return {"label": "bug"} if "good" in texts(request)[0] else "no JSON"
 
     asker, backend = gateway(script)
     found = LLMAnnotator(asker, SINGLE, GOAL, confidence="p_true").annotate(items("good", "bad"))
     assert [each.score for each in found] == [None, None]
     assert [each.status for each in found] == ["ok", "invalid"]
-    checks = [r for r in backend.asked if "answer" in r.schema.model_fields]  # type: ignore[union-attr]
-    assert len(checks) == 1
+    assert [request.choices for request in backend.asked].count(("yes", "no")) == 1
 
 
 # --- several members ---
