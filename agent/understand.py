@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ..prompts.loader import load_prompt
 from ..store.errors import ModelError, UserError
-from ..store.spec import Autonomy, Budgets, LabelSpec, TaskSpec
+from ..store.spec import Autonomy, Budgets, Kind, LabelSpec, TaskSpec
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -61,6 +61,7 @@ class Request(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     goal: str
+    kind: Kind = "single_label"
     labels: list[LabelSpec]
     """Labels the person named; empty when a chat model is to find them."""
     guidelines: str = ""

@@ -11,14 +11,11 @@ from pydantic import Field
 
 from ..store.errors import UserError
 from ..store.records import Annotation, Artefact, Charge
+from .annotate_sets import DELTA, MIN_GOLD, annotate_sets
 from .base import Outcome, Tool, ToolArgs, ToolContext
 from .calibration import accept_threshold, fit_temperature
 from .embedded import EmbeddedAnnotator, rationale
 from .labels import gold_labels, training_labels
-
-MIN_GOLD = 8
-DELTA = 0.1
-"""Chance with which the threshold may fail to keep the risk it was chosen for."""
 
 
 class AnnotateArgs(ToolArgs):
@@ -47,6 +44,8 @@ class AnnotateSamples(Tool[AnnotateArgs]):
         if batch is None:
             raise UserError("there is no batch to annotate: call select_samples first")
         rows = np.array(batch["rows"], dtype=np.int64)
+        if context.spec.several:
+            return annotate_sets(context, batch, rows, rationales=args.rationales)
         annotator = _annotator(context)
         vectors, texts = context.vectors(rows), context.pool.texts(rows)
         encode = context.bench.encoder.encode if args.rationales else None

@@ -16,7 +16,6 @@ from ..store.files import write_folder
 from ..store.records import Artefact, Charge
 from ..store.spec import LearnerName
 from .base import Outcome, Tool, ToolArgs, ToolContext
-from .calibration import Temperature, fit_temperature
 from .labels import LabelledRows, gold_labels, training_labels
 from .predictions import Predictions
 
@@ -25,6 +24,9 @@ FINE_TUNED: frozenset[LearnerName] = frozenset({"bert", "setfit"})
 """Learners whose fit is a fine-tuning of a transformer."""
 MIN_GOLD = 8
 """Below this many gold items a temperature says nothing; confidence stays absent."""
+UNCALIBRATED: dict[str, Any] = {"temperature": None, "gold": 0}
+CALIBRATION = ("temperature", "temperatures", "shifts", "thresholds", "power")
+"""Fields of a `model` artefact that say how its probabilities are calibrated."""
 
 
 class TrainArgs(ToolArgs):
@@ -67,17 +69,13 @@ class TrainModel(Tool[TrainArgs]):
             "round": context.round,
             "final": args.final,
         }
-        calibrator, origin = _calibrate(context, model, kind, labelled)
-        model |= {
-            "temperature": None if calibrator is None else calibrator.temperature,
-            "gold": 0 if calibrator is None else calibrator.n,
-            "calibrated_on": origin,
-        }
+        calibration, origin = _calibrate(context, model, kind, labelled)
+        model |= {**calibration, "calibrated_on": origin}
         return Outcome(
             result={
                 "learner": kind,
                 "labels": len(labelled),
-                "classes_seen": len(set(labelled.labels)),
+                "classes_seen": _seen(context, labelled),
                 "final": args.final,
                 "temperature": model["temperature"],
                 "calibrated_on": origin,
@@ -94,14 +92,25 @@ def fit(context: ToolContext, kind: LearnerName, labelled: LabelledRows) -> Lear
         label_names=context.spec.label_names,
         label_texts=context.label_texts,
         encoder=context.bench.encoder,
+        multi_label=context.spec.several,
     )
     training = Training(
         inputs=inputs_of(context, labelled.rows),
-        labels=context.label_index(labelled.labels),
+        labels=_targets(context, labelled.labels),
         weights=np.ones(len(labelled), dtype=np.float32),
     )
     learner.fit(training, seed=context.seed, progress=context.bench.progress)
     return learner
+
+
+def _targets(context: ToolContext, labels: list[str]) -> NDArray[np.int64] | NDArray[np.float32]:
+    answers = context.label_index(labels)
+    return answers.astype(np.float32) if context.spec.several else answers
+
+
+def _seen(context: ToolContext, labelled: LabelledRows) -> int:
+    """How many labels have an example."""
+    return int((context.form.counts(context.label_index(labelled.labels)) > 0).sum())
 
 
 def inputs_of(context: ToolContext, rows: NDArray[np.int64]) -> Inputs:
@@ -145,23 +154,26 @@ def _calibrate(
     model: dict[str, Any],
     kind: LearnerName,
     labelled: LabelledRows,
-) -> tuple[Temperature | None, str]:
-    """Fit a temperature on gold items that the scoring model did not learn from."""
+) -> tuple[dict[str, Any], str]:
+    """Fit a calibration on gold items that the scoring model did not learn from."""
     gold = gold_labels(context.store)
     if len(gold) < MIN_GOLD:
-        return None, f"not calibrated: {len(gold)} gold items, at least {MIN_GOLD} are needed"
+        few = f"not calibrated: {len(gold)} gold items, at least {MIN_GOLD} are needed"
+        return UNCALIBRATED, few
     truth = context.label_index(gold.labels)
     if not model["final"]:
         probabilities = predictions_of(context, model).of(gold.rows, context.call)
-        return fit_temperature(probabilities, truth), f"{len(gold)} gold items"
+        return context.form.fit_calibration(probabilities, truth)[1], f"{len(gold)} gold items"
     previous = context.store.artefact("model")
     slow = kind in FINE_TUNED
     if slow and previous and previous["temperature"] and previous["learner"] == kind:
         # Fine-tuning once a fold would take minutes; the last round's model is its near twin.
-        kept = Temperature(float(previous["temperature"]), len(gold))
-        return kept, f"{len(gold)} gold items, by the model of the last round"
+        kept = {name: previous[name] for name in CALIBRATION if name in previous}
+        origin = f"{len(gold)} gold items, by the model of the last round"
+        return {**kept, "gold": len(gold)}, origin
     probabilities = _out_of_fold(context, kind, labelled, gold)
-    return fit_temperature(probabilities, truth), f"{len(gold)} gold items, out of fold"
+    fields = context.form.fit_calibration(probabilities, truth)[1]
+    return fields, f"{len(gold)} gold items, out of fold"
 
 
 def _out_of_fold(
