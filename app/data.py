@@ -24,6 +24,8 @@ from .data_sheet import Sheet
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_LIST = r'^\["|^\[\]$'
+"""How a list of strings begins as JSON."""
 LONG_TEXT = 2000
 """Characters from which a text is told to be longer than the models read (about 500 tokens)."""
 
@@ -297,6 +299,11 @@ def _as_strings(table: pa.Table, name: str, place: str) -> pa.StringArray:
             f"{place}: column {name!r} holds {table[name].type}, which is neither text nor number: "
             "choose another column"
         ) from None
+    if pc.any(pc.match_substring_regex(values, _LIST)).as_py():
+        raise UserError(
+            f"{place}: column {name!r} holds lists: give one value a row, or --multi-label where "
+            "an item has several labels"
+        )
     return pc.replace_substring(values, "\0", "\ufffd")
 
 

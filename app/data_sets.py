@@ -42,17 +42,16 @@ def gold_sets(
     cells = _cells(table, column, place)
     chosen = cells.take(pa.array(rows - 1)).dictionary_encode()
     different = chosen.dictionary.to_pylist()
-    sets = [
-        _names(cell, place, column, _row_of(chosen, k, rows)) for k, cell in enumerate(different)
-    ]
+    sets = _parsed(chosen, rows, f"{place}: column {column!r}")
     known = label_names if label_names is not None else sorted({n for each in sets for n in each})
     for k, each in enumerate(sets):
         for name in each:
             if name not in known:
+                row = _row_of(chosen, k, rows)
                 raise UserError(
-                    f"{place}: the gold cell {shown(different[k])} in row {_row_of(chosen, k, rows)} "
-                    f"holds {shown(name)}, which is not one of the labels{nearest(name, known)}: "
-                    f"they are {listed(known)}; name it with --labels or correct the row"
+                    f"{place}: the gold cell {shown(different[k])} in row {row} holds "
+                    f"{shown(name)}, which is not one of the labels{nearest(name, known)}: they "
+                    f"are {listed(known)}; name it with --labels or correct the row"
                 )
     texts = pa.array([encode(each, known) for each in sets], pa.string())
     return texts.take(chosen.indices)
@@ -67,18 +66,22 @@ def set_names(table: pa.Table, column: str, place: str) -> list[str]:
     cells = _cells(table, column, place).dictionary_encode()
     rows = np.arange(1, len(cells) + 1)
     found: dict[str, None] = {}
-    for k, cell in enumerate(cells.dictionary.to_pylist()):
-        found.update(dict.fromkeys(_names(cell, place, column, _row_of(cells, k, rows))))
+    for names in _parsed(cells, rows, f"{place}: column {column!r}"):
+        found.update(dict.fromkeys(names))
     if not found:
         raise UserError(f"{place}: the gold column {column!r} is blank in every row")
     return list(found)
 
 
-def _names(cell: str, place: str, column: str, row: int) -> list[str]:
-    try:
-        return names_in(cell)
-    except UserError as error:
-        raise UserError(f"{place}: column {column!r}, row {row}: {error}") from None
+def _parsed(cells: pa.DictionaryArray, rows: NDArray[np.int64], place: str) -> list[list[str]]:
+    """The names in each different cell."""
+    sets = []
+    for k, cell in enumerate(cells.dictionary.to_pylist()):
+        try:
+            sets.append(names_in(cell))
+        except UserError as error:
+            raise UserError(f"{place}, row {_row_of(cells, k, rows)}: {error}") from None
+    return sets
 
 
 def _row_of(chosen: pa.DictionaryArray, k: int, rows: NDArray[np.int64]) -> int:

@@ -166,9 +166,9 @@ def calibration_words(summary: Summary) -> list[str]:
     elif "power" in model:
         words = [
             "The probability of each label was calibrated with a temperature and a threshold of "
-            "its own; the confidence of an item is the chance that its whole set is right, the product "
-            f"over its labels to the power {model['power']:.2f} (1 if labels erred independently), "
-            f"fitted on {model['calibrated_on']}."
+            "its own; the confidence of an item is the chance that its whole set is right, the "
+            f"product over the labels to the power {model['power']:.2f} (1 if they erred "
+            f"independently), fitted on {model['calibrated_on']}."
         ]
     else:
         words = [
