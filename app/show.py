@@ -121,7 +121,8 @@ def accuracy_line(result: RunResult) -> str:
         found = result.quality
         return (
             f"not certified; {found['estimate']:.1%}{_whole(found)} right on {found['n']} gold "
-            f"items, between {found['low']:.1%} and {found['high']:.1%} ({found['level']:.0%} interval)"
+            f"items, between {found['low']:.1%} and {found['high']:.1%} "
+            f"({found['level']:.0%} interval)"
         )
     return "not measured: there were too few human labels for gold or audit items"
 
