@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from labelwright.tools.filtering_report import balance, mmd, self_similarity, unique_bigrams, variety
+from labelwright.tools.filtering_report import (
+    balance,
+    mmd,
+    self_similarity,
+    unique_bigrams,
+    variety,
+)
 from numpy.typing import NDArray
 from strategy_contract import unit
 
