@@ -12,11 +12,11 @@ from pydantic import BaseModel, ConfigDict
 
 from ..store.database import Store
 from ..store.pool import Pool
-from ..store.spec import Settings, TaskSpec
+from ..store.spec import Kind, Settings, TaskSpec
 from ..tools.audit_sample import audited
 from ..tools.budget import BudgetLeft, LabelPlan, budget_left, gold_wanted, label_plan
 from ..tools.generation.records import GATE, KEY, generated_items, unweighed
-from ..tools.labels import training_labels, unlabelled_rows
+from ..tools.labels import label_counts, training_labels, unlabelled_rows
 
 HISTORY = 12
 """Rounds of history that are shown: keeps the observation small in long runs."""
@@ -42,6 +42,7 @@ class Observation(BaseModel):
 
     goal: str
     labels: list[str]
+    kind: Kind = "single_label"
     target_accuracy: float | None
     step: int
     round: int
@@ -119,6 +120,7 @@ def _observed(
     return Observation(
         goal=spec.goal,
         labels=spec.label_names,
+        kind=spec.kind,
         target_accuracy=spec.target_accuracy,
         step=step,
         round=int((store.artefact("batch") or {}).get("round", 0)),
@@ -131,7 +133,7 @@ def _observed(
         usd_left=left.usd,
         minutes_left=None if left.minutes is None else round(left.minutes, 1),
         plan={"train": plan.train, "gold": plan.gold, "audit": plan.audit, "batch": plan.batch},
-        labels_by_class=store.label_counts(),
+        labels_by_class=label_counts(store, spec),
         gold_items=len(gold),
         gold_asked=any(review.purpose == "gold" for review in store.reviews()),
         training_items=len(trained),

@@ -16,7 +16,7 @@ from ..models.llm.base import Asker, Message
 from ..models.llm.base import Request as ModelRequest
 from ..prompts.loader import load_prompt
 from ..store.errors import ModelError, UserError
-from ..store.spec import Autonomy, Budgets, LabelSpec, TaskSpec
+from ..store.spec import Autonomy, Budgets, Kind, LabelSpec, TaskSpec
 
 HOW = (
     'name the labels in the goal ("sort messages into billing, bug and praise"), or give '
@@ -62,6 +62,7 @@ class Request(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     goal: str
+    kind: Kind = "single_label"
     labels: list[LabelSpec]
     """Labels the person named; empty when a chat model is to find them."""
     guidelines: str = ""

@@ -84,6 +84,8 @@ def show_spec(spec: TaskSpec, display: Display) -> None:
     """The task spec, readable."""
     display.say("Is this the task?", "bold")
     display.say(f"Goal: {spec.goal}")
+    if spec.several:
+        display.say("An item may have several of these labels, or none:")
     for label in spec.labels:
         meaning = f": {label.definition}" if label.definition else ""
         display.say(f"- {label.name}{meaning}")

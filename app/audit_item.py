@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +13,11 @@ from ..store.database import Store
 from ..store.pool import Pool
 from ..store.records import HUMAN_KINDS, Annotation, ReviewRequest
 from ..store.spec import TaskSpec
+from ..tools.label_form import form_of
 from ..tools.labels import open_audit_prefix
 from ..tools.scores import scores_at
 from ..tools.summary import SOURCE_WORDS, percent
-from .audit_lines import Details
+from .audit_lines import Details, words_of
 
 PURPOSE_WORDS = {
     "train": "to train on",
@@ -23,6 +25,7 @@ PURPOSE_WORDS = {
     "audit": "as an audit item, for the certificate (no suggestion shown)",
 }
 SPEC_KEY = "spec"
+Words = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ def item_life(store: Store, pool: Pool, item_id: str) -> ItemLife:
     Raises:
         UserError: no item of the pool has this id.
     """
-    row = pool.row_of(item_id)
+    row, words = pool.row_of(item_id), words_of(store)
     first, copies = row, 0
     if store.artefact("pool") is not None:
         groups = np.asarray(pool.groups)
@@ -78,12 +81,12 @@ def item_life(store: Store, pool: Pool, item_id: str) -> ItemLife:
     notes = store.annotations(row=first)
     stages = [
         *_chosen(store, first, pool),
-        *(_suggested(each) for each in notes if each.purpose == "suggest"),
-        *(_accepted(each) for each in notes if each.purpose == "accept"),
-        *_asked(store, first, notes, ("train", "gold")),
+        *(_suggested(each, words) for each in notes if each.purpose == "suggest"),
+        *(_accepted(each, words) for each in notes if each.purpose == "accept"),
+        *_asked(store, first, notes, ("train", "gold"), words),
         *_predicted(store, first),
         *_frozen(store, first),
-        *_asked(store, first, notes, ("audit",)),
+        *_asked(store, first, notes, ("audit",), words),
     ]
     label, source, confidence, why = _standing(notes)
     return ItemLife(
@@ -93,7 +96,7 @@ def item_life(store: Store, pool: Pool, item_id: str) -> ItemLife:
         copy_of=pool.id(first) if first != row else "",
         copies=copies,
         stages=tuple(sorted(stages, key=lambda stage: stage.round)),
-        label=label,
+        label=None if label is None else words(label),
         source=source,
         confidence=confidence,
         why=why,
@@ -123,22 +126,22 @@ def _chosen(store: Store, row: int, pool: Pool) -> list[Stage]:
     return stages
 
 
-def _suggested(note: Annotation) -> Stage:
+def _suggested(note: Annotation, words: Words) -> Stage:
     details = (
         ("confidence", _confidence(note.confidence)),
         ("rationale", note.rationale),
         ("by", f"{note.annotator} {note.version}"),
     )
-    return Stage(note.round, f"suggestion: {note.label}", details)
+    return Stage(note.round, f"suggestion: {words(str(note.label))}", details)
 
 
-def _accepted(note: Annotation) -> Stage:
+def _accepted(note: Annotation, words: Words) -> Stage:
     details = (("confidence", _confidence(note.confidence)),)
-    return Stage(note.round, f"accepted without asking: {note.label}", details)
+    return Stage(note.round, f"accepted without asking: {words(str(note.label))}", details)
 
 
 def _asked(
-    store: Store, row: int, notes: list[Annotation], purposes: tuple[str, ...]
+    store: Store, row: int, notes: list[Annotation], purposes: tuple[str, ...], words: Words
 ) -> list[Stage]:
     """Reviews that showed the item, what the reviewer did, and what was written of it."""
     stages = []
@@ -146,20 +149,25 @@ def _asked(
         question = next((each for each in review.questions if each.row == row), None)
         if question is None or review.purpose not in purposes:
             continue
-        shown = (("review", review.id), ("suggestion shown", question.suggestion or "none"))
+        shown = (("review", review.id), ("suggestion shown", _shown(question.suggestion, words)))
         title = f"put before the reviewer {PURPOSE_WORDS[review.purpose]}"
         stages.append(Stage(review.round, title, shown))
         for answer in store.answer_log(review.id):
             if answer.row == row:
                 said = {"skip": "skipped", "undo": "answer taken back"}.get(answer.action)
-                title = f"{answer.reviewer}: {said or answer.label}"
+                title = f"{answer.reviewer}: {said or words(str(answer.label))}"
                 stages.append(Stage(review.round, title, (("who", answer.kind),)))
         for each in notes:
             if each.review == review.id:
-                title = f"the answer became an annotation: {each.label or 'no label (skipped)'}"
+                became = "no label (skipped)" if each.label is None else words(each.label)
+                title = f"the answer became an annotation: {became}"
                 cost = f"${each.usd:.2f}" if each.usd else ""
                 stages.append(Stage(review.round, title, (("cost", cost),)))
     return stages
+
+
+def _shown(label: str | None, words: Words) -> str:
+    return "none" if label is None else words(label)
 
 
 def _holds(review: ReviewRequest, row: int) -> bool:
@@ -169,13 +177,17 @@ def _holds(review: ReviewRequest, row: int) -> bool:
 def _predicted(store: Store, row: int) -> list[Stage]:
     """What each model whose scores are kept made of the item."""
     text = store.get_meta(SPEC_KEY)
-    names = TaskSpec.model_validate_json(text).label_names if text else []
-    stages = []
+    spec = TaskSpec.model_validate_json(text) if text else None
+    if spec is None:
+        return []
+    stages, names, form = [], spec.label_names, form_of(spec)
     for artefact in store.artefact_history("scores"):
-        probabilities = np.asarray(scores_at(store, artefact).of(np.array([row])))[0]
+        found = np.asarray(scores_at(store, artefact).of(np.array([row])))
+        probabilities = found[0]
         best = np.argsort(-probabilities, kind="stable")[:3]
         shown = ", ".join(f"{names[place]} {probabilities[place]:.3f}" for place in best)
-        title = f"predicted by {artefact['model']}: {names[best[0]]}"
+        (label,) = form.written(form.predicted(found))
+        title = f"predicted by {artefact['model']}: {form.shown(label)}"
         stages.append(Stage(int(artefact["round"]), title, (("probabilities", shown),)))
     return stages
 

@@ -34,7 +34,9 @@ from ..store.events import (
 )
 from ..store.pool import Pool
 from ..store.schema import events as event_rows
+from ..store.spec import TaskSpec
 from ..store.trace import StoredEvent
+from ..tools.label_form import form_of
 from ..tools.summary import duration, level_words, percent
 
 Details = tuple[tuple[str, str], ...]
@@ -195,6 +197,12 @@ def _money_by_review(store: Store) -> dict[str, float]:
     return money
 
 
+def words_of(store: Store) -> Callable[[str], str]:
+    """How a stored label is shown: as it is, or the names of a set."""
+    text = store.get_meta("spec")
+    return form_of(TaskSpec.model_validate_json(text)).shown if text else str
+
+
 def _answers(events: list[StoredEvent], store: Store, pool: Pool) -> tuple[str, Details]:
     given = [each.event for each in events if isinstance(each.event, AnswerEvent)]
     request = store.review(given[0].review)
@@ -210,7 +218,8 @@ def _answers(events: list[StoredEvent], store: Store, pool: Pool) -> tuple[str, 
         title += f", skipped {counts['skip']}"
     if counts["undo"]:
         title += f", took {counts['undo']} back"
-    labels = Counter(answer.label for answer in given if answer.label is not None)
+    words = words_of(store)
+    labels = Counter(words(answer.label) for answer in given if answer.label is not None)
     agreement = f"with {agreed} of {len(shown)} suggestions" if shown else "no suggestion shown"
     ids = [answer.item for answer in given]
     return title, (

@@ -45,6 +45,7 @@ DATA_OPTIONS = _shared(
     ),
     click.option("--id-column", help="Column with stable ids; else the row number."),
     click.option("--labels", help='"a,b,c", or "a: what it means; b: …".'),
+    click.option("--multi-label", is_flag=True, help="An item may have several labels, or none."),
     click.option("--labels-from-gold", is_flag=True, help="Take the set of names, nothing else."),
     click.option("--gold-column", help="For the simulated reviewer; the agent never reads it."),
     click.option("--encoding", default="utf-8", show_default=True, help="Of text files."),

@@ -18,11 +18,14 @@ from ..models.pairs import SEPARATOR
 from ..store.errors import UserError
 from .data_errors import listed, nearest, no_such_column, rows_text, shown
 from .data_formats import open_sheet
+from .data_sets import gold_sets, set_names
 from .data_sheet import Sheet
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_LIST = r'^\["|^\[\]$'
+"""How a list of strings begins as JSON."""
 LONG_TEXT = 2000
 """Characters from which a text is told to be longer than the models read (about 500 tokens)."""
 
@@ -34,7 +37,8 @@ class Loaded:
     Attributes:
         ids: `StringArray`, unique; the id column, or the 1-based data row number.
         texts: `LargeStringArray`, none null or blank, exactly as in the file but for NUL bytes.
-        gold: `StringArray` of label names without nulls, or None when no gold column was asked.
+        gold: `StringArray` of label names, or of sets of them (`label_sets`), without nulls; None
+            when no gold column was asked.
         text_columns: the columns the texts came from, joined by a newline.
         notes: what the user should know, one sentence each.
     """
@@ -54,6 +58,7 @@ def load(
     id_column: str | None = None,
     gold_column: str | None = None,
     encoding: str = "utf-8",
+    several: bool = False,
     label_names: Sequence[str] | None = None,
 ) -> Loaded:
     """Read a pool of texts.
@@ -67,6 +72,8 @@ def load(
         id_column: None: the column `id` where there is one, else the 1-based data row number.
         gold_column: read only when named; never taken as text.
         encoding: of text files.
+        several: gold cells hold sets of labels: `a;b`, a JSON list or a list column; a blank one
+            is the empty set.
         label_names: when given, the only gold values allowed.
 
     Rows whose text is null or blank are left out, with a note; the others keep their row number.
@@ -103,12 +110,17 @@ def load(
     ids = _ids(table, id_column, rows, sheet.place)
     gold = None
     if gold_column is not None:
-        gold = _gold(table, gold_column, rows, label_names, sheet.place)
+        read = gold_sets if several else _gold
+        gold = read(table, gold_column, rows, label_names, sheet.place)
     return Loaded(ids, texts, gold, tuple(chosen), tuple(notes))
 
 
-def gold_names(data: str, gold_column: str, *, encoding: str = "utf-8") -> list[str]:
+def gold_names(
+    data: str, gold_column: str, *, encoding: str = "utf-8", several: bool = False
+) -> list[str]:
     """The distinct values of the gold column, by first appearance; which row has which is not read.
+
+    With `several` cells hold sets of labels, and the values are the labels in them.
 
     Raises:
         UserError: as `load`; also when the column is blank throughout.
@@ -119,7 +131,10 @@ def gold_names(data: str, gold_column: str, *, encoding: str = "utf-8") -> list[
     sheet = open_sheet(data, encoding=encoding)
     if gold_column not in sheet.columns:
         no_such_column(sheet.place, gold_column, sheet.columns, "--gold-column")
-    values = _as_strings(sheet.read([gold_column], []), gold_column, sheet.place)
+    table = sheet.read([gold_column], [])
+    if several:
+        return set_names(table, gold_column, sheet.place)
+    values = _as_strings(table, gold_column, sheet.place)
     names = [name for name in pc.unique(values).to_pylist() if name is not None and name.strip()]
     if not names:
         raise UserError(f"{sheet.place}: the gold column {gold_column!r} is blank in every row")
@@ -284,6 +299,11 @@ def _as_strings(table: pa.Table, name: str, place: str) -> pa.StringArray:
             f"{place}: column {name!r} holds {table[name].type}, which is neither text nor number: "
             "choose another column"
         ) from None
+    if pc.any(pc.match_substring_regex(values, _LIST)).as_py():
+        raise UserError(
+            f"{place}: column {name!r} holds lists: give one value a row, or --multi-label where "
+            "an item has several labels"
+        )
     return pc.replace_substring(values, "\0", "\ufffd")
 
 

@@ -169,6 +169,9 @@ def _cell(value: Any, is_text: bool, where: str, name: str) -> str | None:
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if is_text and isinstance(value, dict):
         return _record(value, where, name)
+    if isinstance(value, list) and not is_text and all(isinstance(each, str) for each in value):
+        # A list of names: several labels of one item.
+        return json.dumps(value, ensure_ascii=False)
     if is_text or isinstance(value, dict | list):
         wanted = "text in double quotes" if is_text else "one string or number"
         raise UserError(f"{where}: {name!r} is {shown(value, 40)}: it must be {wanted}")

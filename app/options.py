@@ -21,6 +21,7 @@ from ..store.spec import (
 )
 from ..tools.budget import label_plan, labels_for
 from ..tools.strategies import strategy
+from ..tools.strategies.one_label import check_sets
 from .data import gold_names
 
 DEFAULT_HUMAN_LABELS = 200
@@ -46,6 +47,8 @@ class Options:
     encoding: str = "utf-8"
     labels: str | None = None
     labels_from_gold: bool = False
+    multi_label: bool = False
+    """Whether an item may have several of the labels, or none."""
     guidelines: str = ""
     project: Path | None = None
     llm: str = "none"
@@ -114,6 +117,7 @@ def request_of(options: Options, labels: list[LabelSpec], text_columns: Sequence
     stated = limits_in_goal(options.goal)
     return Request(
         goal=options.goal,
+        kind="multi_label" if options.multi_label else "single_label",
         labels=labels,
         guidelines=options.guidelines,
         text_columns=list(text_columns),
@@ -151,7 +155,9 @@ def _check(options: Options) -> None:
         )
     _check_ranges(options)
     if options.strategy:
-        strategy(options.strategy)
+        chosen = strategy(options.strategy)
+        if options.multi_label:
+            check_sets(chosen)
     if options.policy == "llm" and options.llm == "none":
         raise UserError("--policy llm needs a chat model: give one with --llm")
     _check_models(options)
@@ -223,7 +229,12 @@ def _labels(options: Options) -> list[LabelSpec]:
     if options.labels:
         return parse_labels(options.labels)
     if options.labels_from_gold and options.gold_column:
-        names = gold_names(options.data, options.gold_column, encoding=options.encoding)
+        names = gold_names(
+            options.data,
+            options.gold_column,
+            encoding=options.encoding,
+            several=options.multi_label,
+        )
         return parse_labels(",".join(names))
     try:
         return labels_in_goal(options.goal)

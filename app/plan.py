@@ -18,6 +18,9 @@ TEXTS_A_SECOND = 100.0
 """An assumption, said where it is used: news-length texts the encoder embeds on two cores."""
 
 
+SEVERAL = " (an item may have several, or none)"
+
+
 def make_plan(**options: Any) -> dict[str, Any]:
     """Read and check the data, and say what `run` would ask for, how long and how much.
 
@@ -33,6 +36,7 @@ def make_plan(**options: Any) -> dict[str, Any]:
         id_column=given.id_column,
         gold_column=given.gold_column,
         encoding=given.encoding,
+        several=given.multi_label,
         label_names=[label.name for label in labels] if labels and given.gold_column else None,
     )
     learner = learner_for(given, len(loaded.ids), len(labels))
@@ -49,6 +53,7 @@ def make_plan(**options: Any) -> dict[str, Any]:
         "unique": unique,
         "text_columns": list(loaded.text_columns),
         "labels": [label.name for label in labels],
+        "kind": request.kind,
         "target_accuracy": request.target_accuracy,
         "human_labels": plan.total,
         "train": plan.train,
@@ -83,7 +88,8 @@ def print_plan(console: Console, plan: dict[str, Any]) -> None:
     """The plan in a few sentences."""
     lines = [
         f"{plan['items']} items ({plan['unique']} different texts) from {plan['data']}",
-        f"labels: {', '.join(plan['labels'])}; learner: {plan['learner']}",
+        f"labels{SEVERAL if plan['kind'] == 'multi_label' else ''}: "
+        f"{', '.join(plan['labels'])}; learner: {plan['learner']}",
         f"{plan['human_labels']} questions to a person: {plan['train']} to train in "
         f"{plan['rounds']} rounds of {plan['batch']}, {plan['gold']} to calibrate, "
         f"{plan['audit']} to certify",

@@ -20,6 +20,7 @@ from ..store.files import ProjectLock, not_made
 from ..store.pool import Pool
 from ..store.spec import Budgets, Settings, TaskSpec
 from ..store.trace import Place, Problem
+from ..tools.labels import label_counts
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -148,7 +149,12 @@ class Project:
                 f"{str(path)!r}: the labels changed from {old.label_names!r} to "
                 f"{new.label_names!r} after a model was trained: start a new project for them"
             )
-        gone = sorted(set(self.store.label_counts()) - set(new.label_names))
+        if new.kind != old.kind and (self.store.label_counts() or self.store.reviews()):
+            raise UserError(
+                f"{str(path)!r}: kind changed from {old.kind!r} to {new.kind!r} after questions "
+                "were asked: start a new project for it"
+            )
+        gone = sorted(set(label_counts(self.store, old)) - set(new.label_names))
         if gone:
             raise UserError(f"{str(path)!r}: label {gone[0]!r} was already given to items: keep it")
         event = SpecEvent(

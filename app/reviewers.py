@@ -7,6 +7,7 @@ happens to the process, nothing is asked twice.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +20,7 @@ from ..models.progress import Progress
 from ..store.database import Store
 from ..store.errors import UserError
 from ..store.events import AnswerEvent
+from ..store.label_sets import decode, encode
 from ..store.pool import Pool, read_gold
 from ..store.records import AnnotatorKind, Answer, Question, ReviewRequest
 from ..store.spec import TaskSpec
@@ -57,12 +59,18 @@ class Desk:
         order = {answer.row: n for n, answer in enumerate(self.store.answer_log(self.request.id))}
         return sorted(standing.values(), key=lambda answer: order[answer.row])
 
-    def answer(self, question: Question, label: str) -> None:
-        """Give a label.
+    def answer(self, question: Question, label: str | Sequence[str]) -> None:
+        """Give a label; where items may have several the names of all, or their stored string.
 
         Raises:
-            UserError: the label is not one of the task's.
+            UserError: a label that is not one of the task's, or a form that is not the task's.
         """
+        if self.spec.several:
+            chosen = decode(label) if isinstance(label, str) else label
+            self._record(question.row, "label", encode(chosen, self.labels))
+            return
+        if not isinstance(label, str):
+            raise UserError(f"{label!r} is a list, and an item has one label here: give its name")
         if label not in self.labels:
             raise UserError(f"{label!r} is not a label: use one of {', '.join(self.labels)}")
         self._record(question.row, "label", label)
@@ -162,7 +170,7 @@ class SimulatedReviewer:
         questions = desk.open_questions()
         with self._progress.task(f"Reviewing ({desk.request.purpose})", len(questions)) as bar:
             for question in questions:
-                label = self._label(question.row, desk.labels)
+                label = self._answer(question.row, desk)
                 if label is None:
                     desk.skip(question)
                 else:
@@ -170,13 +178,29 @@ class SimulatedReviewer:
                 bar.advance()
         return True
 
-    def _label(self, row: int, labels: list[str]) -> str | None:
-        """The gold label, or with the error rate's chance another; the same at every call."""
+    def _answer(self, row: int, desk: Desk) -> str | list[str] | None:
+        """What the gold column says, with errors; the same at every call."""
         gold = self._gold[row]
         if gold is None:
             return None
         key = hashlib.sha256(f"{self._seed}:{row}".encode()).digest()
         rng = np.random.default_rng(int.from_bytes(key[:8], "big"))
+        if desk.spec.several:
+            return self._set(decode(gold), desk.labels, rng)
+        return self._label(gold, desk.labels, rng)
+
+    def _set(self, gold: Sequence[str], labels: list[str], rng: np.random.Generator) -> list[str]:
+        """Each label by itself is wrong, there or absent, with the error rate's chance."""
+        wrong = rng.random(len(labels)) < self._error_rate
+        right = [label in gold for label in labels]
+        # A gold label that is none of the task's is refused by the desk, not dropped here.
+        strange = [name for name in gold if name not in labels]
+        return strange + [
+            label for label, has, off in zip(labels, right, wrong, strict=True) if has != off
+        ]
+
+    def _label(self, gold: str, labels: list[str], rng: np.random.Generator) -> str:
+        """The gold label, or with the error rate's chance another."""
         if rng.random() >= self._error_rate:
             return gold
         return str(rng.choice([label for label in labels if label != gold]))

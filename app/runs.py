@@ -79,6 +79,7 @@ def create_project(options: Options) -> Project:
         id_column=options.id_column,
         gold_column=options.gold_column,
         encoding=options.encoding,
+        several=options.multi_label,
         label_names=[label.name for label in labels] if labels and options.gold_column else None,
     )
     if len(loaded.ids) < MIN_ITEMS:

@@ -113,17 +113,26 @@ def accuracy_line(result: RunResult) -> str:
     found = result.certificate
     if found is not None:
         return (
-            f"{found['delivered_estimate']:.1%} of the delivered labels are right, between "
+            f"{found['delivered_estimate']:.1%} of the delivered {_unit(found)} are right, between "
             f"{found['delivered_low']:.1%} and {found['delivered_high']:.1%} "
             f"({found['level']:.0%} certificate, {found['n_audited']} audited items)"
         )
     if result.quality is not None:
         found = result.quality
         return (
-            f"not certified; {found['estimate']:.1%} right on {found['n']} gold items, between "
-            f"{found['low']:.1%} and {found['high']:.1%} ({found['level']:.0%} interval)"
+            f"not certified; {found['estimate']:.1%}{_whole(found)} right on {found['n']} gold "
+            f"items, between {found['low']:.1%} and {found['high']:.1%} "
+            f"({found['level']:.0%} interval)"
         )
     return "not measured: there were too few human labels for gold or audit items"
+
+
+def _unit(certificate: dict[str, Any]) -> str:
+    return "label sets" if "decisions" in certificate else "labels"
+
+
+def _whole(quality: dict[str, Any]) -> str:
+    return " of the label sets" if "micro_f1" in quality else ""
 
 
 def print_result(console: Console, result: RunResult, seconds: float) -> None:

@@ -20,11 +20,13 @@ from rich.table import Table
 
 from ..graphs.state import ApprovalAnswer
 from ..store.errors import UserError
+from ..store.label_sets import decode
 from ..store.records import AnnotatorKind, Question, ReviewPurpose
 from ..store.spec import TaskSpec
 from .approving import ask_approval
 from .keys import ENTER, Keyboard, Numbered, ReadKey, press, standard_keyboard
 from .screen import SHOWN_CHARACTERS, Display, pages, percent
+from .terminal_sets import NONE, Chosen, confirmed, from_line, named, toggled
 
 if TYPE_CHECKING:
     from .reviewers import Desk
@@ -53,17 +55,23 @@ class _Screen:
     pages: tuple[str, ...]
     numbered: Numbered
     suggestion: str | None
+    suggested_set: Chosen | None
+    """Where items may have several labels: what is suggested, if that may be shown."""
+    chosen: Chosen | None
+    """Where items may have several labels: what is ticked."""
     done: int
     total: int
     agreed: int
     suggested: int
     page: int = 0
+    live: bool = True
     note: str = ""
 
     @property
     def commands(self) -> str:
         """The keys that are a command by themselves."""
-        return "suq?m" if len(self.pages) > 1 else "suq?"
+        none = NONE if self.chosen is not None else ""
+        return ("suq?m" if len(self.pages) > 1 else "suq?") + none
 
 
 class TerminalReviewer:
@@ -120,7 +128,9 @@ class TerminalReviewer:
     def _ask_all(self, desk: Desk, keyboard: Keyboard) -> None:
         note = ""
         while waiting := desk.open_questions() or self._last_look(desk, keyboard):
-            note = self._ask(desk, replace(_screen(desk, waiting[0]), note=note), keyboard)
+            note = self._ask(
+                desk, replace(_screen(desk, waiting[0]), note=note, live=keyboard.live), keyboard
+            )
 
     def _ask(self, desk: Desk, screen: _Screen, keyboard: Keyboard) -> str:
         """Ask until something was recorded; says what, for the next screen."""
@@ -135,6 +145,10 @@ class TerminalReviewer:
                 screen = replace(screen, page=(screen.page + 1) % len(screen.pages))
             else:
                 try:
+                    if _ticks(screen, command, keyboard):
+                        ticked = toggled(screen.chosen or (), screen.numbered, command)
+                        screen = replace(screen, chosen=ticked)
+                        continue
                     return _obey(desk, screen, command, narrowed=keyboard.live)
                 except UserError as error:
                     screen = replace(screen, note=str(error))
@@ -193,9 +207,15 @@ class TerminalReviewer:
         numbered, say = screen.numbered, self._display.say
         if not numbered.typed:
             for label in numbered.labels:
+                if screen.chosen is not None:
+                    on = label in screen.chosen
+                    say(f"[{'x' if on else ' '}] {numbered.named(label)}", "bold" if on else "")
+                    continue
                 mark = "*" if label == screen.suggestion else " "
                 say(f"{mark}{numbered.named(label)}", "bold" if mark == "*" else "")
             return
+        if screen.chosen is not None:
+            say(f"Ticked: {named(screen.chosen, numbered)}", "bold")
         console = self._display.console
         cells = [self._display.text(numbered.named(each)) for each in numbered.matching(typed)]
         width = min(max((cell.cell_len for cell in cells), default=1), console.width - 2)
@@ -210,7 +230,10 @@ class TerminalReviewer:
 
     def _suggestion(self, screen: _Screen, label: str) -> None:
         question, numbered, say = screen.question, screen.numbered, self._display.say
-        say(f"Suggestion: {numbered.named(label)} ({percent(question.confidence)})", "green")
+        shown = numbered.named(label)
+        if screen.suggested_set is not None:
+            shown = named(screen.suggested_set, numbered)
+        say(f"Suggestion: {shown} ({percent(question.confidence)})", "green")
         if question.rationale:
             say(f"Why: {question.rationale[:SHOWN_CHARACTERS]}")
         others = [numbered.named(each) for each in question.alternatives if each != label]
@@ -244,6 +267,8 @@ def _screen(desk: Desk, question: Question) -> _Screen:
     request, text = desk.request, desk.text(question)
     shown = {each.row: _suggestion(desk, each) for each in request.questions}
     answered = desk.answered()
+    suggestion = _suggestion(desk, question)
+    suggested_set = decode(suggestion) if desk.spec.several and suggestion is not None else None
     judged = [each for each in answered if each.label is not None and shown.get(each.row)]
     return _Screen(
         question=question,
@@ -252,7 +277,9 @@ def _screen(desk: Desk, question: Question) -> _Screen:
         length=len(text),
         pages=tuple(pages(text)),
         numbered=Numbered.of(desk.labels),
-        suggestion=_suggestion(desk, question),
+        suggestion=suggestion,
+        suggested_set=suggested_set,
+        chosen=(suggested_set or ()) if desk.spec.several else None,
         done=len(answered),
         total=len(request.questions),
         agreed=sum(each.label == shown[each.row] for each in judged),
@@ -262,8 +289,23 @@ def _screen(desk: Desk, question: Question) -> _Screen:
 
 def _suggestion(desk: Desk, question: Question) -> str | None:
     """The suggestion, if one may be shown: never where the answer must be the person's own."""
-    shown = desk.request.purpose == "train" and question.suggestion in desk.labels
-    return question.suggestion if shown else None
+    if desk.request.purpose != "train" or question.suggestion is None:
+        return None
+    several = desk.spec.several
+    names = decode(question.suggestion) if several else (question.suggestion,)
+    return question.suggestion if all(name in desk.labels for name in names) else None
+
+
+def _ticks(screen: _Screen, command: str, keyboard: Keyboard) -> bool:
+    """Whether a command ticks a label and does not answer yet."""
+    return screen.chosen is not None and keyboard.live and command not in ("", "s", "u", NONE)
+
+
+def _set_of(screen: _Screen, command: str, *, live: bool) -> Chosen:
+    """The set of labels that a command answers with."""
+    if live:
+        return confirmed(screen.chosen or (), screen.suggested_set, command)
+    return from_line(command, screen.numbered, screen.suggested_set)
 
 
 def _obey(desk: Desk, screen: _Screen, command: str, *, narrowed: bool) -> str:
@@ -280,6 +322,10 @@ def _obey(desk: Desk, screen: _Screen, command: str, *, narrowed: bool) -> str:
         if undone is None:
             raise UserError("there is no answer to take back")
         return f"Took back the answer for item {desk.pool.id(undone.row)}."
+    if screen.chosen is not None:
+        chosen = _set_of(screen, command, live=narrowed)
+        desk.answer(screen.question, chosen)
+        return f"Saved {', '.join(chosen) or 'none of the labels'}; u takes it back."
     if command:
         label = screen.numbered.choose(command, narrowed=narrowed)
     elif screen.suggestion is not None:
@@ -288,6 +334,21 @@ def _obey(desk: Desk, screen: _Screen, command: str, *, narrowed: bool) -> str:
         raise UserError("there is no suggestion to accept: choose a label")
     desk.answer(screen.question, label)
     return f"Saved {label}; u takes it back."
+
+
+def _set_keys(screen: _Screen) -> tuple[list[str], str]:
+    """What the keys do where items may have several labels."""
+    numbers = screen.numbered.numbers
+    if not screen.live:
+        accept = ["Enter accept"] if screen.suggestion is not None else []
+        return [
+            *accept,
+            f"{NONE} none of them",
+        ], f"all numbers in one line ({numbers[0]} {numbers[1]})"
+    ticks = f"{numbers[0]}-{numbers[-1]} tick"
+    if screen.numbered.typed:
+        ticks = "number or part of a name, Enter: tick"
+    return ["Enter gives what is ticked", f"{NONE} none of them"], ticks
 
 
 def _part(screen: _Screen) -> str:
@@ -304,5 +365,7 @@ def _keys_line(screen: _Screen) -> str:
     if not screen.numbered.typed:
         labels = f"{numbers[0]}-{numbers[-1]} label"
     accept = ["Enter accept"] if screen.suggestion is not None else []
+    if screen.chosen is not None:
+        accept, labels = _set_keys(screen)
     more = ["m more text"] if "m" in screen.commands else []
     return " · ".join([*accept, labels, "s skip", "u undo", *more, "? help", "q save and pause"])

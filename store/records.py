@@ -40,7 +40,8 @@ def digest_of(values: Iterable[Mapping[str, Any]]) -> str:
 class Annotation:
     """One answer for one item by one annotator; never changed once written.
 
-    `label` is `None` for a refusal (a person skipped the item). `confidence` is a calibrated
+    `label` is `None` for a refusal (a person skipped the item); where items may have several, it
+    is the set of them as one string (`label_sets`). `confidence` is a calibrated
     probability in [0, 1] or `None`: an absent confidence means "ask", it is never filled in.
     """
 

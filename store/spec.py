@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from .errors import UserError
+from .label_sets import SEPARATOR
 
 Autonomy = Literal["ask-all", "ask-labels", "auto"]
 LearnerName = Literal["linear", "svm", "bert", "setfit"]
@@ -23,6 +24,8 @@ RecipeName = Literal["standard", "uncertainty", "coverage", "adaptive", "random"
 AnnotatorName = Literal["auto", "llm", "embedded"]
 GenerateName = Literal["no", "model", "augment"]
 ReviewerName = Literal["terminal", "simulated", "none"]
+Kind = Literal["single_label", "multi_label"]
+"""Whether an item has exactly one label, or any number of them, none included."""
 
 
 class _Strict(BaseModel):
@@ -56,7 +59,7 @@ class TaskSpec(_Strict):
 
     version: Literal[1] = 1
     goal: Annotated[str, Field(min_length=1)]
-    kind: Literal["single_label"] = "single_label"
+    kind: Kind = "single_label"
     labels: Annotated[list[LabelSpec], Field(min_length=2)]
     guidelines: str = ""
     text_columns: Annotated[list[str], Field(min_length=1)]
@@ -73,6 +76,21 @@ class TaskSpec(_Strict):
             if other is not label.name:
                 raise ValueError(f"labels {other!r} and {label.name!r} are the same: remove one")
         return self
+
+    @model_validator(mode="after")
+    def _labels_fit_a_cell(self) -> Self:
+        for label in self.labels:
+            if self.several and (SEPARATOR in label.name or label.name.startswith("[")):
+                raise ValueError(
+                    f"label {label.name!r} has a {SEPARATOR!r} or begins with '[', and sets of "
+                    f"labels are written a{SEPARATOR}b or as a list: rename it"
+                )
+        return self
+
+    @property
+    def several(self) -> bool:
+        """Whether an item may have several labels, or none."""
+        return self.kind == "multi_label"
 
     @property
     def label_names(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""`annotate_samples`: an answer for each item of the batch, by the chat model or the embedded one."""
+"""`annotate_samples`: an answer for each item, by the chat model or the embedded annotator."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ..store.errors import UserError
 from ..store.records import Annotation, Artefact, Charge
 from .acceptance import DELTA, MIN_GOLD, accept_threshold
 from .annotate_llm import ModelArgs, annotate_with_model
+from .annotate_sets import annotate_sets
 from .base import Outcome, Tool, ToolArgs, ToolContext
 from .calibration import fit_temperature
 from .embedded import EmbeddedAnnotator, rationale
@@ -55,6 +56,8 @@ class AnnotateSamples(Tool[AnnotateArgs]):
         rows = np.array(batch["rows"], dtype=np.int64)
         if _by_model(context, args):
             return annotate_with_model(context, args.model, rows, batch["round"])
+        if context.spec.several:
+            return annotate_sets(context, batch, rows, rationales=args.rationales)
         annotator = _annotator(context)
         vectors, texts = context.vectors(rows), context.pool.texts(rows)
         encode = context.bench.encoder.encode if args.rationales else None

@@ -52,14 +52,14 @@ def labels_digest(rows: ArrayLike, labels: ArrayLike) -> str:
 
     Args:
         rows: (n,) pool rows.
-        labels: (n,) label indices.
+        labels: (n,) label indices, or (n, C) zeros and ones.
 
     Raises:
         UserError: lengths differ.
     """
     row_array = np.asarray(rows, dtype=np.int64)
     label_array = np.asarray(labels, dtype=np.int64)
-    if row_array.shape != label_array.shape:
+    if row_array.shape != label_array.shape[:1]:
         raise UserError(
             f"{row_array.size!r} rows came with {label_array.size!r} labels: give one label a row"
         )
@@ -92,7 +92,8 @@ def draw_audit(
     Args:
         rows: (n,) distinct pool rows with a machine label.
         weights: (n,) share of the whole pool each row stands for; positive, sum at most 1.
-        labels: (n,) the machine labels, frozen. Give the same after audit items were corrected.
+        labels: (n,) or (n, C) the machine labels, frozen. Give the same after audit items were
+            corrected.
         k: items to draw; fewer come back when the rows run out.
         seed: the seed of the order.
         doubt: (n,) 1 - calibrated confidence, in [0, 1]; none draws by weight alone.
@@ -152,7 +153,7 @@ def _population(
     row_array = np.asarray(rows, dtype=np.int64)
     pi = np.asarray(weights, dtype=np.float64)
     label_array = np.asarray(labels, dtype=np.int64)
-    if not (row_array.ndim == 1 and row_array.shape == pi.shape == label_array.shape):
+    if not (row_array.ndim == 1 and row_array.shape == pi.shape == label_array.shape[:1]):
         raise UserError(
             f"rows {row_array.shape!r}, weights {pi.shape!r} and labels {label_array.shape!r} "
             "differ in shape: give one weight and one label a row"

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..store.database import Store
 from ..store.errors import UserError
 from ..store.pool import Pool
 from ..store.spec import TaskSpec
 from .certificate import AuditDraw, Certificate, certify, draw_audit, labels_digest
+from .label_form import Answers, LabelForm, form_of
 from .labels import open_audit_prefix
 
 FIRST_ATTEMPT_SHARE = 0.8
@@ -44,8 +46,12 @@ def audited(store: Store) -> int:
     return sum(len(review.questions) for review in store.reviews() if review.id.startswith(prefix))
 
 
-def certificate(store: Store, pool: Pool, spec: TaskSpec) -> Certificate:
+def certificate(store: Store, pool: Pool, spec: TaskSpec, *, share: bool = False) -> Certificate:
     """What the answers to the current audit say about the frozen labels.
+
+    An answer is right as a whole or wrong; a set of labels is right when every label is. With
+    `share`, where items may have several, the certificate is of the share of right decisions
+    about single labels instead (1 minus the Hamming loss).
 
     An item that the reviewer skipped counts as wrong, so that skipping the hard ones cannot make
     the certificate better than the labels.
@@ -56,13 +62,12 @@ def certificate(store: Store, pool: Pool, spec: TaskSpec) -> Certificate:
     draw = frozen_audit(store, pool, audited(store))
     frozen: dict[str, Any] = store.artefact("frozen") or {}
     data = np.load(store.folder / frozen["folder"] / "frozen.npz")
-    names = spec.label_names
-    machine = {
-        int(row): names[label] for row, label in zip(data["rows"], data["labels"], strict=True)
-    }
+    machine, form = frozen_answers(data["rows"], data["labels"], draw.rows), form_of(spec)
     truth = store.human_labels(("audit",))
-    errors = np.array([truth.get(int(row)) != machine[int(row)] for row in draw.rows], dtype=bool)
     answered = np.array([int(row) in truth for row in draw.rows], dtype=bool)
+    errors = np.ones(len(draw.rows), dtype=np.float64)
+    given = form.read([truth[int(row)] for row in draw.rows[answered]])
+    errors[answered] = _wrong(form, machine[answered], given, share=share)
     alpha = (1 - spec.confidence_level) * _share(int(frozen["attempt"]))
     return certify(
         errors,
@@ -70,8 +75,21 @@ def certificate(store: Store, pool: Pool, spec: TaskSpec) -> Certificate:
         labels=labels_digest(data["rows"], data["labels"]),
         used_in_training=np.array(frozen["trained_on"], dtype=np.int64),
         level=1 - alpha,
-        corrected=errors & answered,
+        corrected=answered,
     )
+
+
+def frozen_answers(rows: NDArray[np.int64], answers: Answers, wanted: NDArray[np.int64]) -> Answers:
+    """The frozen answers of some of the frozen rows, in the order of those."""
+    order = np.argsort(rows, kind="stable")
+    return answers[order[np.searchsorted(rows, wanted, sorter=order)]]
+
+
+def _wrong(form: LabelForm, machine: Answers, truth: Answers, *, share: bool) -> Any:
+    """(n,) whether each answer is wrong, or with `share` which part of its labels is."""
+    if share:
+        return (machine != truth).mean(axis=1)
+    return ~form.same(machine, truth)
 
 
 def _share(attempt: int) -> float:

@@ -31,6 +31,7 @@ from ..store.spec import Settings, TaskSpec
 from ..store.vectors import Vectors
 from .budget import LabelPlan, gold_wanted, label_plan
 from .hidden import PoolHidden, RowsHidden
+from .label_form import LabelForm, form_of
 from .predictions import Predictions
 
 ModelRole = Literal["main", "strong", "judge"]
@@ -156,10 +157,14 @@ class ToolContext:
         """The kept hidden states of the given rows, computed when a learner opens them."""
         return self.bench.hidden(self.store.folder, self.pool).of(rows)
 
+    @property
+    def form(self) -> LabelForm:
+        """The form of the task's answers: one label an item, or several."""
+        return form_of(self.spec)
+
     def label_index(self, labels: list[str]) -> NDArray[np.int64]:
-        """Indices of label names in the task spec's order."""
-        place = {name: index for index, name in enumerate(self.spec.label_names)}
-        return np.array([place[label] for label in labels], dtype=np.int64)
+        """Stored labels as indices in the task spec's order; as rows of 0 and 1 where several."""
+        return self.form.read(labels)
 
     @property
     def label_texts(self) -> list[str]:

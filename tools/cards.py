@@ -15,11 +15,11 @@ import yaml
 from ..store.database import Store
 from ..store.pool import Pool
 from ..store.spec import Settings, TaskSpec
-from .export import SECOND, columns_of
+from .export import SECOND, SETS, columns_of
 from .generation.using import sources
 from .rendering import page
-from .report import calibration_words, certificate_words
-from .summary import Summary, duration, level_words, percent, summarise
+from .report import calibration_words, certificate_words, inside_words
+from .summary import NO_LABEL, Summary, duration, level_words, percent, summarise
 
 TAGS = ["text-classification", "active-learning", "labelwright"]
 LIBRARIES = {
@@ -36,8 +36,10 @@ COLUMN_WORDS = {
     "with an apostrophe)",
     SECOND: "the second text of the pair, likewise",
     "label": "one of the labels above",
-    "confidence": "calibrated probability that the label is right, in [0, 1]; empty where it is "
-    "not known and for labels given by hand",
+    SETS: "the labels of the item, a list of some of those above, empty for none (in CSV joined "
+    "by `;`)",
+    "confidence": "calibrated probability that the label, or the whole set, is right, in [0, 1]; "
+    "empty where it is not known and for labels given by hand",
     "source": "what kind of annotator the label comes from",
     "annotator": "which one",
     "rationale": "what the label rests on; for a copy, the item whose text it repeats",
@@ -67,6 +69,8 @@ def model_card(store: Store, pool: Pool, spec: TaskSpec, settings: Settings) -> 
         labels_literal=json.dumps(spec.label_names),
         metrics=_model_metrics(summary),
         calibration=calibration_words(summary),
+        inside=inside_words(summary),
+        thresholds=_thresholds(model, spec),
         percent=percent,
     )
 
@@ -90,12 +94,22 @@ def data_card(store: Store, pool: Pool, spec: TaskSpec, settings: Settings) -> s
         certificate=certificate_words(summary, spec),
         calibration=calibration_words(summary),
         columns=[
-            (name, COLUMN_WORDS[name]) for name in columns_of(pairs=bool(settings.second_columns))
+            (name, COLUMN_WORDS[name])
+            for name in columns_of(pairs=bool(settings.second_columns), several=spec.several)
         ],
+        no_label=dict(summary.balance).get(NO_LABEL),
+        inside=inside_words(summary),
         digest=pool.digest,
         percent=percent,
         duration=duration,
     )
+
+
+def _thresholds(model: Mapping[str, Any], spec: TaskSpec) -> list[float]:
+    """The model's own probability from which an item has a label; empty for one label an item."""
+    if not spec.several:
+        return []
+    return list(model.get("thresholds") or [0.5] * len(spec.labels))
 
 
 def _front_matter(fields: Mapping[str, Any]) -> str:
@@ -136,7 +150,8 @@ def _model_metrics(summary: Summary) -> list[str]:
     if found is not None and found["human_share"] < 1:
         low, middle, high = (_machine_share(found, name) for name in ("low", "estimate", "high"))
         metrics.append(
-            f"Accuracy on the {percent(1 - found['human_share'])} of this pool that no person had "
+            f"{'Exact sets' if 'decisions' in found else 'Accuracy'} on the "
+            f"{percent(1 - found['human_share'])} of this pool that no person had "
             f"labelled when its answers were frozen: {percent(middle)}, interval {percent(low)} "
             f"to {percent(high)} at {level_words(found['level'])}, valid at every look "
             f"(n = {found['n_audited']} audit items drawn by known probabilities, "
@@ -144,7 +159,8 @@ def _model_metrics(summary: Summary) -> list[str]:
         )
     if measured is not None:
         metrics.append(
-            f"Accuracy of the model of round {measured['round']}, which did not learn from the "
+            f"{'Exact sets' if 'micro_f1' in measured else 'Accuracy'} of the model of round "
+            f"{measured['round']}, which did not learn from the "
             f"gold items: {percent(measured['estimate'])}, interval {percent(measured['low'])} to "
             f"{percent(measured['high'])} at {level_words(measured['level'])} (n = {measured['n']} "
             "gold items, drawn evenly from the pool). The model of this card has learned from "

@@ -5,7 +5,9 @@ are frozen before the first audit item is drawn. Audit items then come from the 
 by one, without replacement, each with a known probability, and a person says whether the frozen
 label is wrong. From those answers follows a confidence sequence: an interval that covers the true
 accuracy at all sample sizes at once, so looking after every answer and stopping when it is narrow
-enough does not spoil it (an ordinary interval would be spoilt).
+enough does not spoil it (an ordinary interval would be spoilt). Where an item may have several
+labels, the same holds for a loss e_i from 0 to 1, such as the share of its labels that are wrong:
+nothing below needs more than that.
 
 The unknown is the mass of wrong machine labels, m* = sum of pi_i e_i over the machine rows, where
 pi_i is the share of the pool that row i stands for and e_i is 1 where its label is wrong. With
@@ -77,7 +79,7 @@ class Certificate:
         high: upper end of the interval.
         level: chance that no interval of the sequence ever misses, for example 0.95.
         n_audited: audit answers used.
-        n_errors: wrong labels among them.
+        n_errors: labels among them that are wrong, wholly or in part.
         human_share: share of the pool labelled by a person before the audit, counted as right.
         corrected: share of the pool whose wrong label the audit found and put right.
         method: how it was computed, in words.
@@ -138,7 +140,8 @@ def certify(
     it only narrows.
 
     Args:
-        errors: (j,) for the first j draws in their order, whether the frozen label was wrong.
+        errors: (j,) for the first j draws in their order, whether the frozen label was wrong; or
+            how wrong it was, from 0 to 1, for the certificate of 1 minus that loss.
         draw: the draws, at least j of them.
         labels: `labels_digest` of the machine rows as they are now, the corrections of the audit
             left out; it must be what it was at the draw.
@@ -152,12 +155,12 @@ def certify(
             probability, labels changed after the draw, an audit item used in training, or `level`
             out of range.
     """
-    wrong = np.asarray(errors, dtype=bool)
+    wrong = _losses(errors)
     _check_sample(wrong, draw, labels, np.asarray(used_in_training, dtype=np.int64))
     if not 0 < level < 1:
         raise UserError(f"level is {level!r}: give a number between 0 and 1, for example 0.95")
     n = len(wrong)
-    put_right = wrong if corrected is None else wrong & _flags(corrected, n)
+    put_right = wrong if corrected is None else wrong * _flags(corrected, n)
     low, high = _error_mass_interval(wrong, draw, 1 - level)
     estimate = min(max(_error_mass(wrong, draw), low), high)
     return Certificate(
@@ -166,9 +169,9 @@ def certify(
         high=1 - low,
         level=level,
         n_audited=n,
-        n_errors=int(wrong.sum()),
+        n_errors=int((wrong > 0).sum()),
         human_share=1 - draw.machine_mass,
-        corrected=float(draw.weights[:n][put_right].sum()),
+        corrected=float((draw.weights[:n] * put_right).sum()),
         method=METHOD,
     )
 
@@ -201,7 +204,7 @@ def log_capital(
     """Log capital of the bets against each supposed error mass, after every answer.
 
     Args:
-        errors: (j,) answers of the first j draws.
+        errors: (j,) answers of the first j draws, each from 0 to 1.
         draw: the draws, at least j.
         masses: (g,) supposed error masses.
 
@@ -209,14 +212,14 @@ def log_capital(
         (j + 1, g): row t after t answers, the first all zero; infinite from where the answers
         have made the mass impossible.
     """
-    wrong = np.asarray(errors, dtype=bool)
+    wrong = _losses(errors)
     others = _alternatives(draw)[:, None]
     log_shares = np.full((len(others), len(masses)), -np.log(len(others)))
     capital = np.zeros((len(wrong) + 1, len(masses)))
     found = before(draw.weights[: len(wrong)] * wrong)
     for t in range(len(wrong)):
         bound, left, weight = draw.bounds[t], draw.remaining[t], draw.weights[t]
-        y = min(weight / draw.probabilities[t] / bound, 1.0) if wrong[t] else 0.0
+        y = min(wrong[t] * weight / draw.probabilities[t] / bound, 1.0)
         most = left / bound
         p = np.clip((others - found[t]) / bound, _TIMID * most, (1 - _TIMID) * most)
         log_shares += np.log(_factor(y, p, (masses - found[t]) / bound))
@@ -245,7 +248,7 @@ def _alternatives(draw: AuditDraw) -> NDArray[np.float64]:
     return np.asarray(draw.machine_mass * np.concatenate([few, u[1::3]]), dtype=np.float64)
 
 
-def _error_mass(wrong: NDArray[np.bool_], draw: AuditDraw) -> float:
+def _error_mass(wrong: NDArray[np.float64], draw: AuditDraw) -> float:
     n = len(wrong)
     if n == 0:
         return draw.machine_mass / 2
@@ -254,11 +257,11 @@ def _error_mass(wrong: NDArray[np.bool_], draw: AuditDraw) -> float:
 
 
 def _error_mass_interval(
-    wrong: NDArray[np.bool_], draw: AuditDraw, alpha: float
+    wrong: NDArray[np.float64], draw: AuditDraw, alpha: float
 ) -> tuple[float, float]:
     """The ends of the set of masses whose capital never reached 1 / alpha."""
     n = len(wrong)
-    found = float(draw.weights[:n][wrong].sum())
+    found = float((draw.weights[:n] * wrong).sum())
     rest = max(draw.machine_mass - float(draw.weights[:n].sum()), 0.0)
     if n == draw.machine_rows:
         return found, found
@@ -294,6 +297,13 @@ def _close_in(
     return refuted
 
 
+def _losses(errors: ArrayLike) -> NDArray[np.float64]:
+    losses = np.asarray(errors, dtype=np.float64)
+    if not ((losses >= 0) & (losses <= 1)).all():
+        raise UserError("an audit answer is outside [0, 1]: give how wrong each label was")
+    return losses
+
+
 def _flags(corrected: ArrayLike, n: int) -> NDArray[np.bool_]:
     flags = np.asarray(corrected, dtype=bool)
     if flags.shape != (n,):
@@ -304,7 +314,7 @@ def _flags(corrected: ArrayLike, n: int) -> NDArray[np.bool_]:
 
 
 def _check_sample(
-    wrong: NDArray[np.bool_], draw: AuditDraw, labels: str, used: NDArray[np.int64]
+    wrong: NDArray[np.float64], draw: AuditDraw, labels: str, used: NDArray[np.int64]
 ) -> None:
     n = len(wrong)
     if wrong.ndim != 1 or n > len(draw):

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from ..models.pairs import split_pair
 from ..store.files import file_digest, folder_digest, replacing, write_folder
+from ..store.label_sets import decode
 from ..store.pool import Pool
 from ..store.records import HUMAN_KINDS, Annotation
 from .base import ToolContext
 from .cards import data_card, model_card
-from .export import SECOND, write_exports
+from .export import SECOND, SETS, write_exports
 from .labels import LabelledRows, human_labels
 from .predictions import PREDICTIONS
 from .report import write_report
@@ -43,8 +44,8 @@ def final_annotations(context: ToolContext) -> list[Annotation]:
         return []
     rows = np.asarray(scores.rows)[machine]
     probabilities = np.asarray(scores.probabilities)[machine]
-    labels, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    names = context.spec.label_names
+    labels = context.form.written(scores.labels()[machine])
+    confidence = scores.confidence()[machine]
     calibrated = model["temperature"] is not None
     reasons = _rationales(context, rows, probabilities, known, str(model["learner"]))
     ids = context.pool.ids(rows)
@@ -56,7 +57,7 @@ def final_annotations(context: ToolContext) -> list[Annotation]:
             annotator=f"learner:{model['learner']}",
             version=str(model["digest"])[:16],
             purpose="final",
-            label=names[label],
+            label=label,
             confidence=sure if calibrated else None,
             rationale=reason,
             round=int(model["round"]),
@@ -64,7 +65,7 @@ def final_annotations(context: ToolContext) -> list[Annotation]:
         for row, item, label, sure, reason in zip(
             rows.tolist(),
             ids,
-            labels.tolist(),
+            labels,
             np.round(confidence.astype(np.float64), 6).tolist(),
             reasons,
             strict=True,
@@ -93,7 +94,7 @@ def labelled_table(context: ToolContext) -> pa.Table:
         {
             "id": pool.table.column("id"),
             **_text_columns(pool, pairs=bool(context.settings.second_columns)),
-            "label": _spread([each.label for each in found], place, pa.string()),
+            **_label_column([each.label for each in found], place, several=context.spec.several),
             "confidence": _spread([each.confidence for each in found], place, pa.float64()),
             "source": _spread([each.kind for each in found], place, pa.string()),
             "annotator": _spread([each.annotator for each in found], place, pa.string()),
@@ -101,6 +102,15 @@ def labelled_table(context: ToolContext) -> pa.Table:
             "round": _spread([each.round for each in found], place, pa.int32()),
         }
     )
+
+
+def _label_column(
+    labels: list[str | None], place: NDArray[np.int64], *, several: bool
+) -> dict[str, pa.Array]:
+    if not several:
+        return {"label": _spread(labels, place, pa.string())}
+    sets = [None if label is None else list(decode(label)) for label in labels]
+    return {SETS: _spread(sets, place, pa.list_(pa.string()))}
 
 
 def _text_columns(pool: Pool, *, pairs: bool) -> dict[str, pa.ChunkedArray]:
@@ -169,21 +179,17 @@ def _rationales(
     learner: str,
 ) -> list[str]:
     """For each row: how sure the learner is, what came second, and the nearest labelled item."""
-    names = pa.array(context.spec.label_names)
+    names, shown = pa.array(context.spec.label_names), context.form.shown
+    # The two likeliest labels; where there may be several, the three nearest to a change.
     order = np.argsort(-probabilities, axis=1)[:, :2]
-    best = np.take_along_axis(probabilities, order, axis=1)
+    if context.spec.several:
+        order = np.argsort(np.abs(probabilities - 0.5), axis=1, kind="stable")[:, :3]
     near, similarity = _nearest(context, rows, known)
     ids = pa.array(context.pool.ids(known.rows)).take(pa.array(near))
-    labels = pa.array(known.labels).take(pa.array(near))
+    labels = pa.array([shown(each) for each in known.labels]).take(pa.array(near))
     parts = [
         pa.array([f"{learner}: "] * len(rows)),
-        names.take(pa.array(order[:, 0])),
-        " ",
-        _decimals(best[:, 0]),
-        ", then ",
-        names.take(pa.array(order[:, 1])),
-        " ",
-        _decimals(best[:, 1]),
+        *_named(names, probabilities, order, "" if context.spec.several else ", then "),
         "; nearest labelled item ",
         ids,
         " (",
@@ -195,6 +201,18 @@ def _rationales(
     ]
     joined: list[str] = pc.binary_join_element_wise(*parts).to_pylist()
     return joined
+
+
+def _named(
+    names: pa.Array, probabilities: NDArray[np.float32], order: NDArray[np.int64], between: str
+) -> list[Any]:
+    """Columns of text: the labels in the order given, each with its probability."""
+    parts: list[Any] = []
+    for column in order.T:
+        values = probabilities[np.arange(len(column)), column]
+        parts += [*([between or ", "] if parts else []), names.take(pa.array(column)), " "]
+        parts.append(_decimals(values))
+    return parts if between else ["labels nearest to a change ", *parts]
 
 
 def _nearest(

@@ -13,9 +13,10 @@ from ..store.records import Artefact
 from .audit_sample import audited, certificate
 from .base import Outcome, Tool, ToolArgs, ToolContext
 from .calibration import expected_calibration_error
-from .certificate import fixed_interval
+from .certificate import Certificate, Interval, fixed_interval
 from .labels import gold_labels
 from .scores import read_scores
+from .set_quality import set_measures
 
 
 class QualityArgs(ToolArgs):
@@ -49,6 +50,7 @@ def _certify(context: ToolContext) -> Outcome:
         "delivered_estimate": result.delivered_estimate,
         "delivered_low": result.delivered_low,
         "delivered_high": result.delivered_high,
+        **_by_label(context),
     }
     metric = MetricEvent(
         name="certified_accuracy",
@@ -63,12 +65,23 @@ def _certify(context: ToolContext) -> Outcome:
     shown = {
         key: value[key] for key in ("estimate", "low", "high", "level", "n_audited", "n_errors")
     }
+    if "decisions" in value:
+        shown["decisions"] = value["decisions"]
     shown["target_reached"] = None if target is None else result.delivered_low >= target
     return Outcome(
         result={"certificate": shown},
         artefacts=(Artefact("certificate", value),),
         metrics=(metric,),
     )
+
+
+def _by_label(context: ToolContext) -> dict[str, Any]:
+    """Where items may have several labels: how many single decisions about them are right."""
+    if not context.spec.several:
+        return {}
+    found: Certificate = certificate(context.store, context.pool, context.spec, share=True)
+    names = ("estimate", "low", "high", "delivered_estimate", "delivered_low", "delivered_high")
+    return {"decisions": {name: float(getattr(found, name)) for name in names}}
 
 
 def _measure(context: ToolContext) -> Outcome:
@@ -83,11 +96,12 @@ def _measure(context: ToolContext) -> Outcome:
         )
     if not len(gold):
         raise UserError("there are no gold items: request a review with purpose gold")
-    truth = context.label_index(gold.labels)
-    probabilities = np.asarray(scores.of(gold.rows))
-    correct = probabilities.argmax(axis=1) == truth
+    truth, form = context.form.read(gold.labels), context.form
+    place = np.searchsorted(scores.rows, gold.rows)
+    answers, confidence = scores.labels()[place], scores.confidence()[place]
+    correct = form.same(answers, truth)
     interval = fixed_interval(int(correct.sum()), len(gold), context.spec.confidence_level)
-    error = expected_calibration_error(probabilities.max(axis=1), correct)
+    error = expected_calibration_error(confidence, correct)
     value = {
         "round": context.round,
         "model": model["name"],
@@ -96,8 +110,20 @@ def _measure(context: ToolContext) -> Outcome:
         "n": len(gold),
         "calibration_error": round(float(error), 4),
     }
-    metric = MetricEvent(
-        name="gold_accuracy",
+    metrics = [_metric("gold_accuracy", interval)]
+    if form.several:
+        found = set_measures(answers, truth, level=interval.level, seed=context.seed)
+        metrics += [_metric(f"gold_{name}", each) for name, each in found.items()]
+        value |= {
+            name: [round(x, 6) for x in (each.estimate, each.low, each.high)]
+            for name, each in found.items()
+        }
+    return Outcome(result=value, artefacts=(Artefact("quality", value),), metrics=tuple(metrics))
+
+
+def _metric(name: str, interval: Interval) -> MetricEvent:
+    return MetricEvent(
+        name=name,
         value=interval.estimate,
         low=interval.low,
         high=interval.high,
@@ -105,4 +131,3 @@ def _measure(context: ToolContext) -> Outcome:
         n=interval.n,
         items="gold items, drawn evenly from the pool and kept out of training",
     )
-    return Outcome(result=value, artefacts=(Artefact("quality", value),), metrics=(metric,))

@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from ..store.errors import OperatorError, UserError
+from ..store.label_sets import SEPARATOR
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,6 +26,9 @@ COLUMNS = ("id", "text", "label", "confidence", "source", "annotator", "rational
 
 SECOND = "second_text"
 """Comes after `text` where items are pairs."""
+
+SETS = "labels"
+"""In place of `label` where items may have several: lists of names, in CSV `a;b`."""
 
 _NUMBERS = ("confidence", "round")
 _ROWS_AT_ONCE = 20_000
@@ -45,9 +49,9 @@ def write_exports(
     """Write `labels.csv`, `labels.jsonl` and `labels.parquet`, replacing older ones at once.
 
     Args:
-        table: has the columns `COLUMNS`, and `SECOND` for pairs (others are left out);
-            `confidence` in [0, 1] or null,
-            `round` a whole number or null, the rest strings or null.
+        table: has the columns `COLUMNS`, `SECOND` for pairs, and lists of strings in `SETS` in
+            place of `label` where items may have several (others are left out); `confidence` in
+            [0, 1] or null, `round` a whole number or null, the rest strings or null.
         folder: made when it is not there.
         formats: which of the three.
 
@@ -73,21 +77,25 @@ def write_exports(
     return written
 
 
-def columns_of(*, pairs: bool) -> list[str]:
-    """The exported columns of single texts, or of pairs."""
+def columns_of(*, pairs: bool, several: bool = False) -> list[str]:
+    """The exported columns of single texts or of pairs, with one label each or several."""
+    names = [SETS if name == "label" and several else name for name in COLUMNS]
     place = COLUMNS.index("text") + 1
-    return [*COLUMNS[:place], SECOND, *COLUMNS[place:]] if pairs else list(COLUMNS)
+    return [*names[:place], SECOND, *names[place:]] if pairs else names
 
 
 def _checked(table: pa.Table) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    missing = [name for name in COLUMNS if name not in table.column_names]
+    several = SETS in table.column_names
+    wanted = columns_of(pairs=False, several=several)
+    missing = [name for name in wanted if name not in table.column_names]
     if missing:
-        raise ValueError(f"the export lacks the columns {missing!r}: it needs {COLUMNS!r}")
-    kinds = {"confidence": pa.float64(), "round": pa.int32()}
-    columns = columns_of(pairs=SECOND in table.column_names)
+        raise ValueError(f"the export lacks the columns {missing!r}: it needs {wanted!r}")
+    sets = pa.list_(pa.large_string())
+    kinds = {"confidence": pa.float64(), "round": pa.int32(), SETS: sets}
+    columns = columns_of(pairs=SECOND in table.column_names, several=several)
     schema = pa.schema([(name, kinds.get(name, pa.large_string())) for name in columns])
     checked = table.select(columns).cast(schema)
     confidence = checked["confidence"]
@@ -142,12 +150,22 @@ def _write_csv(table: pa.Table, file: IO[bytes]) -> None:
 
     safe = pa.table(
         [
-            table[name] if name in _NUMBERS else neutralised(table[name])
+            table[name] if name in _NUMBERS else neutralised(_cells(table[name]))
             for name in table.column_names
         ],
         table.column_names,
     )
     csv.write_csv(safe, file, csv.WriteOptions(quoting_style="all_valid"))
+
+
+def _cells(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The column as text; the names of a set joined."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_list(column.type):
+        return column
+    return pc.binary_join(column, pa.scalar(SEPARATOR, pa.large_string()))
 
 
 def neutralised(cells: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -184,9 +202,27 @@ def _json_lines(table: pa.Table) -> pa.LargeStringArray:
     for place, name in enumerate(table.column_names):
         before = ("{" if place == 0 else ", ") + f'"{name}": '
         column = table[name].combine_chunks()
-        value = column.cast(kind) if name in _NUMBERS else _json_string(column)
+        value = column.cast(kind) if name in _NUMBERS else _json_value(column)
         parts += [pa.scalar(before, kind), pc.fill_null(value, pa.scalar("null", kind))]
     return pc.binary_join_element_wise(*parts, pa.scalar("}\n", kind), pa.scalar("", kind))
+
+
+def _json_value(cells: pa.Array) -> pa.LargeStringArray:
+    """Strings in quotes; lists of strings as JSON lists."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_list(cells.type):
+        return _json_string(cells)
+    kind = pa.large_string()
+    lengths = pc.fill_null(pc.list_value_length(cells), 0)
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths.to_numpy())]), pa.int32())
+    quoted = pa.ListArray.from_arrays(offsets, _json_string(cells.flatten()))
+    joined = pc.binary_join(quoted, pa.scalar(", ", kind))
+    listed = pc.binary_join_element_wise(
+        pa.scalar("[", kind), joined, pa.scalar("]", kind), pa.scalar("", kind)
+    )
+    return pc.if_else(cells.is_valid(), listed, pa.scalar(None, kind))
 
 
 def _json_string(cells: pa.LargeStringArray) -> pa.LargeStringArray:

@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..store.database import Store
+from ..store.label_sets import decode
 from ..store.pool import Pool
 from ..store.records import HUMAN_KINDS
+from ..store.spec import TaskSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,18 @@ def open_audit_prefix(store: Store) -> str:
     """How the review ids of the current audit begin; empty while no labels are frozen."""
     frozen = store.artefact("frozen")
     return f"audit-{frozen['model']}" if frozen else ""
+
+
+def label_counts(store: Store, spec: TaskSpec) -> dict[str, int]:
+    """How many human labels each label has; an item with several counts for each of them."""
+    counts = store.label_counts()
+    if not spec.several:
+        return counts
+    found: dict[str, int] = {}
+    for text, n in counts.items():
+        for name in decode(text):
+            found[name] = found.get(name, 0) + n
+    return found
 
 
 def unlabelled_rows(store: Store, pool: Pool) -> NDArray[np.int64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -12,13 +13,12 @@ from ..store.errors import UserError
 from ..store.files import replacing
 from ..store.records import Artefact, Charge
 from .base import Outcome, Tool, ToolArgs, ToolContext
-from .calibration import Temperature
 from .certificate import labels_digest
+from .label_form import Answers
 from .labels import human_labels
 from .scores import Scores, scores_at, write_scores
-from .stopping import cohen_kappa
 from .train_model import predictions_of
-from .uncertainty import MEASURES
+from .uncertainty import measures
 
 
 class MeasureArgs(ToolArgs):
@@ -43,7 +43,8 @@ class MeasureUncertainty(Tool[MeasureArgs]):
         if model is None:
             raise UserError("there is no model to measure with: call train_model first")
         scores, computed = self._score(context, model)
-        uncertainty = MEASURES[args.measure](np.asarray(scores.probabilities))
+        several = context.spec.several
+        uncertainty = measures(multi_label=several)[args.measure](np.asarray(scores.probabilities))
         value = {
             "model": model["name"],
             "folder": model["folder"],
@@ -57,6 +58,7 @@ class MeasureUncertainty(Tool[MeasureArgs]):
             "predicted": _counts(context, scores),
             "computed": computed,
             "reused": len(scores.rows) - computed,
+            **({} if scores.sets is None else {"sets": asdict(scores.sets)}),
         }
         artefacts = [Artefact("scores", value)]
         if model["final"]:
@@ -80,17 +82,17 @@ class MeasureUncertainty(Tool[MeasureArgs]):
         """The calibrated probabilities, and for how many rows this call had to compute them."""
         rows, found = context.pool.unique_rows, predictions_of(context, model)
         probabilities = found.of(rows, context.call)
-        if model["temperature"] is not None:
-            calibrator = Temperature(float(model["temperature"]), int(model["gold"]))
+        calibrator = context.form.calibration(model)
+        if calibrator is not None:
             probabilities = calibrator.apply(probabilities)
         write_scores(context.store.folder / model["folder"], rows, probabilities)
-        return Scores(rows, probabilities, model["name"]), found.new(rows, context.call)
+        sets = context.form.set_confidence(model)
+        return Scores(rows, probabilities, model["name"], sets), found.new(rows, context.call)
 
 
 def _expected_error(scores: Scores) -> float:
-    """The share of wrong labels that the model expects of itself: the mean of 1 - max p."""
-    best = np.asarray(scores.probabilities).max(axis=1)
-    return round(float(1.0 - best.mean(dtype=np.float64)), 6)
+    """The share of wrong answers that the model expects of itself: the mean of 1 - confidence."""
+    return round(float(1.0 - scores.confidence().mean(dtype=np.float64)), 6)
 
 
 def _against_last(
@@ -106,14 +108,18 @@ def _against_last(
     if previous is None:
         return {"kappa": None, "changed_share": None}
     before, now = scores_at(context.store, previous).labels(), scores.labels()
-    kappa = cohen_kappa(before, now, len(context.spec.labels))
+    kappa = context.form.kappa(before, now)
     # Not rounded: a single change in a large pool must not become none.
-    return {"kappa": round(float(kappa), 6), "changed_share": float(np.mean(before != now))}
+    return {"kappa": round(float(kappa), 6), "changed_share": _changed(context, before, now)}
+
+
+def _changed(context: ToolContext, before: Answers, now: Answers) -> float:
+    return float(np.mean(~context.form.same(before, now)))
 
 
 def _counts(context: ToolContext, scores: Scores) -> dict[str, int]:
     names = context.spec.label_names
-    counts = np.bincount(scores.labels(), minlength=len(names))
+    counts = context.form.counts(scores.labels())
     return {name: int(count) for name, count in zip(names, counts, strict=True)}
 
 
@@ -122,7 +128,7 @@ def _freeze(context: ToolContext, model: dict[str, Any], scores: Scores) -> Arte
     known = human_labels(context.store).rows
     machine = ~np.isin(scores.rows, known)
     rows, labels = scores.rows[machine], scores.labels()[machine]
-    confidence = np.asarray(scores.probabilities)[machine].max(axis=1)
+    confidence = scores.confidence()[machine]
     folder = context.store.folder / model["folder"]
     doubt = (1 - confidence).astype(np.float64)
     with replacing(folder / "frozen.npz") as path, path.open("wb") as file:

@@ -7,7 +7,7 @@ not measured, the page says so.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,18 @@ from ..store.spec import Settings, TaskSpec
 from ..store.trace import StoredEvent
 from . import figures
 from .rendering import page
-from .summary import Compared, Summary, confusions, duration, inert, level_words, percent, summarise
+from .set_quality import LabelAgreement
+from .summary import (
+    Compared,
+    ComparedSets,
+    Summary,
+    confusions,
+    duration,
+    inert,
+    level_words,
+    percent,
+    summarise,
+)
 
 WORST = 8
 """Pairs of labels listed under the confusion matrix."""
@@ -50,7 +61,13 @@ def render_report(store: Store, pool: Pool, spec: TaskSpec, settings: Settings) 
         rounds=figures.labels_by_round(summary.asked) if summary.asked else "",
         matrix=_matrix(summary.compared, spec.label_names),
         confusions=_confusions(summary.compared, spec.label_names),
-        balance=_bars([(inert(name), n) for name, n in summary.balance]),
+        agreement=_agreement(summary.compared),
+        balance=_bars(
+            [(inert(name), n) for name, n in summary.balance],
+            total=summary.labelled if spec.several else 0,
+        ),
+        unit=unit(spec),
+        inside=inside_words(summary),
         seconds=_bars(_seconds(events)),
         calibration=calibration_words(summary),
         decisions=_decisions(events),
@@ -70,8 +87,8 @@ def certificate_words(summary: Summary, spec: TaskSpec) -> list[str]:
         return _no_certificate(summary)
     level = level_words(found["level"])
     words = [
-        f"At least {percent(found['delivered_low'])} of the {summary.items:,} delivered labels "
-        f"are right, with {level} confidence; the best estimate is "
+        f"At least {percent(found['delivered_low'])} of the {summary.items:,} delivered "
+        f"{unit(spec)}s are right, with {level} confidence; the best estimate is "
         f"{percent(found['delivered_estimate'])}, and the interval reaches up to "
         f"{percent(found['delivered_high'])}.",
         f"How we know: the machine labels were frozen first. Then {found['n_audited']} of those "
@@ -82,6 +99,11 @@ def certificate_words(summary: Summary, spec: TaskSpec) -> list[str]:
         "The interval holds at every look (a confidence sequence), so stopping as soon as it was "
         f"good enough did not spoil it. Method: {found['method']}.",
     ]
+    if spec.several:
+        words.append(
+            "A label set is right when it holds every label that the item has and no other. "
+            + decision_words(found["decisions"], level)
+        )
     if found["corrected"]:
         words.append(
             f"Before the mistakes that the audit found were put right, the accuracy was "
@@ -101,6 +123,36 @@ def certificate_words(summary: Summary, spec: TaskSpec) -> list[str]:
     return words
 
 
+def unit(spec: TaskSpec) -> str:
+    """What an item's answer is called."""
+    return "label set" if spec.several else "label"
+
+
+def decision_words(found: Mapping[str, Any], level: str) -> str:
+    """The certificate of single decisions about labels, in a sentence."""
+    return (
+        "Of the single decisions, whether an item has a label or not, "
+        f"{percent(found['delivered_estimate'])} are right, between "
+        f"{percent(found['delivered_low'])} and {percent(found['delivered_high'])}; this interval "
+        f"holds at {level} by itself, not together with the one above."
+    )
+
+
+def inside_words(summary: Summary) -> list[str]:
+    """F1 of the labels within sets as last measured on gold; nothing where items have one label."""
+    found = summary.last_quality
+    if found is None or "micro_f1" not in found:
+        return []
+    parts = []
+    for name, words in (("micro_f1", "micro F1"), ("macro_f1", "macro F1")):
+        middle, low, high = found[name]
+        parts.append(f"{words} {middle:.3f} ({low:.3f} to {high:.3f})")
+    return [
+        f"Labels within the sets, by the model of round {found['round']} on {found['n']} gold "
+        f"items: {', '.join(parts)}, bootstrap intervals at {level_words(found['level'])}."
+    ]
+
+
 def calibration_words(summary: Summary) -> list[str]:
     """How far the confidences can be believed, in plain sentences."""
     model, measured = summary.model, summary.last_quality
@@ -110,6 +162,13 @@ def calibration_words(summary: Summary) -> list[str]:
         words = [
             f"The confidences of the delivered model are {model['calibrated_on']}: "
             "read them as an order, not as probabilities."
+        ]
+    elif "power" in model:
+        words = [
+            "The probability of each label was calibrated with a temperature and a threshold of "
+            "its own; the confidence of an item is the chance that its whole set is right, the "
+            f"product over the labels to the power {model['power']:.2f} (1 if they erred "
+            f"independently), fitted on {model['calibrated_on']}."
         ]
     else:
         words = [
@@ -157,7 +216,7 @@ def _tiles(summary: Summary, spec: TaskSpec) -> list[tuple[str, str, str]]:
     spent = ", ".join(f"{n} to {_verb(name)}" for name, n in by.items() if n) or "none"
     copies = f"{summary.unique:,} different texts and {_copies(summary.copies)}"
     return [
-        _accuracy_tile(summary),
+        _accuracy_tile(summary, spec),
         (
             "Human labels" if not summary.simulated else "Labels by the simulated reviewer",
             f"{summary.human_labels}" + (f" of {limit}" if limit is not None else ""),
@@ -177,11 +236,11 @@ def _verb(purpose: str) -> str:
     return {"train": "train", "gold": "measure (gold)", "audit": "certify (audit)"}[purpose]
 
 
-def _accuracy_tile(summary: Summary) -> tuple[str, str, str]:
+def _accuracy_tile(summary: Summary, spec: TaskSpec) -> tuple[str, str, str]:
     found, measured = summary.certificate, summary.last_quality
     if found is not None:
         return (
-            "Accuracy of the delivered labels",
+            f"Accuracy of the delivered {unit(spec)}s",
             percent(found["delivered_estimate"]),
             f"certified: {percent(found['delivered_low'])} to "
             f"{percent(found['delivered_high'])} at {level_words(found['level'])}, valid at every "
@@ -207,17 +266,30 @@ def _curve(summary: Summary, spec: TaskSpec) -> str:
     return figures.learning_curve(summary.quality, spec.target_accuracy) if summary.quality else ""
 
 
-def _matrix(compared: Compared | None, names: Sequence[str]) -> str:
-    return "" if compared is None else figures.confusion_matrix(compared.counts, names)
+def _matrix(compared: Compared | ComparedSets | None, names: Sequence[str]) -> str:
+    if not isinstance(compared, Compared):
+        return ""
+    return figures.confusion_matrix(compared.counts, names)
 
 
-def _confusions(compared: Compared | None, names: Sequence[str]) -> list[tuple[str, str, int]]:
-    return [] if compared is None else confusions(compared, names, WORST)
+def _confusions(
+    compared: Compared | ComparedSets | None, names: Sequence[str]
+) -> list[tuple[str, str, int]]:
+    return confusions(compared, names, WORST) if isinstance(compared, Compared) else []
 
 
-def _bars(values: Sequence[tuple[str, float]]) -> list[tuple[str, float, float, float]]:
-    """Name, value, share of the sum and width of the bar in percent."""
-    total = sum(value for _, value in values) or 1
+def _agreement(compared: Compared | ComparedSets | None) -> list[LabelAgreement]:
+    """Each label by itself, the one with most disagreement first; empty for one label an item."""
+    if not isinstance(compared, ComparedSets):
+        return []
+    return sorted(compared.labels, key=lambda each: -(each.person + each.machine))
+
+
+def _bars(
+    values: Sequence[tuple[str, float]], total: float = 0
+) -> list[tuple[str, float, float, float]]:
+    """Name, value, share of the total (by default the sum), width of the bar in percent."""
+    total = total or sum(value for _, value in values) or 1
     most = max((value for _, value in values), default=0) or 1
     return [(name, v, v / total, round(100 * v / most, 1)) for name, v in values]
 

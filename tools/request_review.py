@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from ..store.errors import UserError
+from ..store.label_sets import decode
 from ..store.records import Annotation, Artefact, Question, ReviewRequest
 from .audit_sample import audited, frozen_audit
 from .base import Outcome, Tool, ToolArgs, ToolContext
@@ -72,11 +73,11 @@ class RequestReview(Tool[ReviewArgs]):
         questions: list[Question] = []
         for row in batch["rows"]:
             note = latest[row]
-            by_score = threshold is not None and max(note.distribution or (0.0,)) >= threshold
+            by_score = threshold is not None and _certainty(context, note) >= threshold
             if by_score or row in sure:
                 accepted.append(_accept(note))
             elif len(questions) < k:
-                question = _question(note, context.spec.label_names)
+                question = _question(note, context)
                 questions.append(question if notes.get("shown", True) else Question(row=row))
         request = ReviewRequest(f"train-{context.call}", "train", tuple(questions), context.round)
         return Outcome(
@@ -116,13 +117,24 @@ def _accept(note: Annotation) -> Annotation:
     return Annotation(**{**fields, "purpose": "accept"})
 
 
-def _question(note: Annotation, names: list[str]) -> Question:
-    distribution = note.distribution or ()
+def _certainty(context: ToolContext, note: Annotation) -> float:
+    if note.distribution is None:
+        return 0.0
+    return float(context.form.certainty(np.array([note.distribution], dtype=np.float64))[0])
+
+
+def _question(note: Annotation, context: ToolContext) -> Question:
+    names, distribution = context.spec.label_names, note.distribution or ()
     best = sorted(range(len(distribution)), key=lambda place: -distribution[place])
+    others = best[1:]
+    if context.spec.several:
+        # What could be missing from the suggested set.
+        inside = decode(note.label or "[]")
+        others = [place for place in best if names[place] not in inside]
     return Question(
         row=note.row,
         suggestion=note.label,
         confidence=note.confidence,
         rationale=note.rationale,
-        alternatives=tuple(names[place] for place in best[1 : ALTERNATIVES + 1]),
+        alternatives=tuple(names[place] for place in others[:ALTERNATIVES]),
     )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..store.database import Store
 from ..store.files import replacing
+from .set_calibration import SetConfidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,8 @@ class Scores:
     rows: NDArray[np.int64]
     probabilities: NDArray[np.float32]
     model: str
+    sets: SetConfidence | None = None
+    """How sure a whole set of labels is, where items may have several; else `None`."""
 
     def of(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """(len(rows), C) probabilities of some of the scored rows."""
@@ -26,9 +30,21 @@ class Scores:
         return found
 
     def labels(self) -> NDArray[np.int64]:
-        """(n,) index of the most probable label of each scored row."""
+        """(n,) index of the most probable label of each scored row.
+
+        Where items may have several labels (n, C), 1 where the label is in the item's set.
+        """
+        if self.sets is not None:
+            return (np.asarray(self.probabilities) >= np.float32(0.5)).astype(np.int64)
         best: NDArray[np.int64] = np.argmax(self.probabilities, axis=1).astype(np.int64)
         return best
+
+    def confidence(self) -> NDArray[np.float32]:
+        """(n,) calibrated probability that the answer of each scored row is right, as a whole."""
+        if self.sets is not None:
+            return self.sets.of(self.probabilities)
+        highest: NDArray[np.float32] = np.asarray(self.probabilities).max(axis=1)
+        return highest
 
 
 def write_scores(folder: Path, rows: NDArray[np.int64], probabilities: NDArray[np.float32]) -> None:
@@ -44,11 +60,13 @@ def read_scores(store: Store) -> Scores | None:
     return None if scores is None else scores_at(store, scores)
 
 
-def scores_at(store: Store, artefact: dict[str, object]) -> Scores:
+def scores_at(store: Store, artefact: dict[str, Any]) -> Scores:
     """The scores that a `scores` artefact points to."""
+    sets = artefact.get("sets")
     folder = store.folder / str(artefact["folder"])
     return Scores(
         rows=np.load(folder / "rows.npy", mmap_mode="r"),
         probabilities=np.load(folder / "probabilities.npy", mmap_mode="r"),
         model=str(artefact["model"]),
+        sets=None if sets is None else SetConfidence(**sets),
     )

@@ -13,11 +13,11 @@ from pydantic import Field, field_validator
 from ..store.errors import UserError
 from ..store.records import Artefact, Charge
 from .base import Outcome, Tool, ToolArgs, ToolContext
-from .calibration import Temperature
 from .gains import adapts, gains_so_far
 from .labels import human_labels, unlabelled_rows
 from .llm_selection.adviser import Adviser
 from .strategies import STRATEGIES, Candidates, Strategy, strategy
+from .strategies.one_label import check_sets
 from .strategies.wrappers import WRAPPERS, usage
 from .train_model import current_learner, inputs_of, predictions_of
 
@@ -66,6 +66,8 @@ class SelectSamples(Tool[SelectArgs]):
         """Pick and keep the batch; see `Tool.run`."""
         started = time.perf_counter()
         chosen = strategy(args.strategy)
+        if context.spec.several:
+            check_sets(chosen)
         rows = unlabelled_rows(context.store, context.pool)
         if not len(rows):
             raise UserError("no unlabelled item is left: finish, or measure the quality")
@@ -114,9 +116,8 @@ class _Source:
         model = self._model()
         self._asked = np.union1d(self._asked, rows)
         found = predictions_of(self._context, model).of(rows, self._context.call)
-        if model["temperature"] is None:
-            return found
-        return Temperature(float(model["temperature"]), int(model["gold"])).apply(found)
+        calibrator = self._context.form.calibration(model)
+        return found if calibrator is None else calibrator.apply(found)
 
     def samples(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         learner = current_learner(self._context, self._model())
@@ -161,6 +162,8 @@ def _candidates(context: ToolContext, source: _Source, rows: NDArray[np.int64]) 
         rows=rows,
         classes=len(context.spec.labels),
         labelled_rows=labelled.rows,
-        labels=context.label_index(labelled.labels),
+        # Strategies that look at labels compare indices; a set of labels has none.
+        labels=None if context.spec.several else context.label_index(labelled.labels),
+        multi_label=context.spec.several,
         source=source,
     )

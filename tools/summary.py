@@ -16,13 +16,19 @@ from numpy.typing import NDArray
 
 from ..store.bill import BillLine, model_bill
 from ..store.database import Store
+from ..store.label_sets import decode
 from ..store.pool import Pool
 from ..store.records import HUMAN_KINDS, Annotation
 from ..store.spec import TaskSpec
+from .audit_sample import frozen_answers
+from .label_form import Answers, form_of
 from .labels import open_audit_prefix
 from .scores import scores_at
+from .set_quality import LabelAgreement, by_label
 
 PURPOSES = ("train", "gold", "audit")
+NO_LABEL = "(no label)"
+"""Stands for the empty set among the counts of labels."""
 LEAST_COMPARED = 10
 """Below this many audit items a confusion matrix is drawn from the gold items instead."""
 
@@ -69,6 +75,18 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True)
+class ComparedSets:
+    """Sets of labels by a machine against those of a person, on the same items, label by label."""
+
+    labels: tuple[LabelAgreement, ...]
+    right: int
+    """Items whose whole set is the same."""
+    n: int
+    skipped: int
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """The facts of one project as they stand."""
 
@@ -77,7 +95,11 @@ class Summary:
     labelled: int
     """Items that have a label, copies counted."""
     balance: tuple[tuple[str, int], ...]
-    """Label and number of delivered items that have it, in the task spec's order."""
+    """Label and number of delivered items that have it, in the task spec's order.
+
+    Where items may have several labels the numbers add up to more; the last one is then
+    `NO_LABEL`, with the items that have none.
+    """
     sources: tuple[SourceCount, ...]
     human: str
     """Who answered: `a person`, `a simulated reviewer`, both, or `nobody`."""
@@ -97,7 +119,7 @@ class Summary:
     """The certificate of the labels as they are frozen now; none of labels given up since."""
     model: dict[str, Any] | None
     quality: tuple[dict[str, Any], ...]
-    compared: Compared | None
+    compared: Compared | ComparedSets | None
     head: str
 
     @property
@@ -157,7 +179,7 @@ def live_certificate(store: Store) -> dict[str, Any] | None:
     return certificate
 
 
-def compare_with_people(store: Store, spec: TaskSpec) -> Compared | None:
+def compare_with_people(store: Store, spec: TaskSpec) -> Compared | ComparedSets | None:
     """Frozen labels against the audit's answers; gold items where too few were audited.
 
     Returns:
@@ -236,12 +258,13 @@ def _delivered(
     store: Store, pool: Pool, spec: TaskSpec, human: list[Annotation]
 ) -> tuple[tuple[tuple[str, int], ...], tuple[SourceCount, ...], int]:
     """Counts of the delivered labels: a person's answer stands above a model's."""
-    names = {name: place for place, name in enumerate(spec.label_names)}
     kinds = list(SOURCE_WORDS)
     kind_place = {kind: place for place, kind in enumerate(kinds)}
     labels = np.full(len(pool), -1, dtype=np.int64)
     sources = np.full(len(pool), -1, dtype=np.int64)
-    known = [a for a in [*store.annotations(purposes=("final",)), *human] if a.label in names]
+    found = [a for a in [*store.annotations(purposes=("final",)), *human] if a.label is not None]
+    known = [a for a in found if spec.several or a.label in spec.label_names]
+    names = {name: place for place, name in enumerate(_different(spec, known))}
     rows = np.fromiter((a.row for a in known), np.int64, len(known))
     labels[rows] = np.fromiter((names[str(a.label)] for a in known), np.int64, len(known))
     sources[rows] = np.fromiter((kind_place[a.kind] for a in known), np.int64, len(known))
@@ -256,7 +279,7 @@ def _delivered(
     texts = np.bincount(sources[own], minlength=len(kinds))
     counts = np.bincount(labels[labels >= 0], minlength=len(names))
     return (
-        tuple((name, int(counts[place])) for name, place in names.items()),
+        _balance(spec, {name: int(counts[place]) for name, place in names.items()}),
         tuple(
             SourceCount(kind, SOURCE_WORDS[kind], int(items[place]), int(texts[place]))
             for place, kind in enumerate(kinds)
@@ -266,16 +289,29 @@ def _delivered(
     )
 
 
-def _compare_audit(store: Store, spec: TaskSpec) -> Compared | None:
+def _different(spec: TaskSpec, known: list[Annotation]) -> list[str]:
+    """All labels of the task; the sets that were given, where items may have several."""
+    if not spec.several:
+        return spec.label_names
+    return sorted({str(each.label) for each in known})
+
+
+def _balance(spec: TaskSpec, counts: dict[str, int]) -> tuple[tuple[str, int], ...]:
+    if not spec.several:
+        return tuple(counts.items())
+    sets = {decode(text): n for text, n in counts.items()}
+    each = [(name, sum(n for s, n in sets.items() if name in s)) for name in spec.label_names]
+    return (*each, (NO_LABEL, sets.get((), 0)))
+
+
+def _compare_audit(store: Store, spec: TaskSpec) -> Compared | ComparedSets | None:
     frozen, prefix = store.artefact("frozen"), open_audit_prefix(store)
     if frozen is None:
         return None
     data = np.load(store.folder / frozen["folder"] / "frozen.npz")
-    names = spec.label_names
-    machine = dict(zip(data["rows"].tolist(), data["labels"].tolist(), strict=True))
     given = [a for a in store.annotations(purposes=("audit",)) if a.review.startswith(prefix)]
-    pairs = [(names.index(a.label), machine[a.row]) for a in given if a.label in names]
-    if not pairs:
+    truth = {a.row: str(a.label) for a in given if a.label is not None}
+    if not truth:
         return None
     how = (
         "with preference for doubtful ones, so mistakes are over-represented here"
@@ -283,35 +319,40 @@ def _compare_audit(store: Store, spec: TaskSpec) -> Compared | None:
         else "by chance"
     )
     origin = f"audit items, drawn from the frozen machine labels {how}"
-    return Compared(_counted(pairs, len(names)), len(pairs), len(given) - len(pairs), origin)
+    machine = frozen_answers(data["rows"], data["labels"], np.array(list(truth), dtype=np.int64))
+    return _compared(spec, list(truth.values()), machine, len(given) - len(truth), origin)
 
 
-def _compare_gold(store: Store, spec: TaskSpec) -> Compared | None:
+def _compare_gold(store: Store, spec: TaskSpec) -> Compared | ComparedSets | None:
     measured = store.artefact("quality")
     if measured is None:
         return None
     of_model = [s for s in store.artefact_history("scores") if s["model"] == measured["model"]]
     gold = [a for a in store.annotations(purposes=("gold",), kinds=HUMAN_KINDS)]
-    names = spec.label_names
-    labelled = {a.row: a.label for a in gold if a.label in names}
+    labelled = {a.row: str(a.label) for a in gold if a.label is not None}
     if not of_model or not labelled:
         return None
     scores = scores_at(store, of_model[-1])
     rows = np.array(sorted(labelled), dtype=np.int64)
-    predicted = np.asarray(scores.of(rows)).argmax(axis=1)
-    pairs = [
-        (names.index(str(labelled[int(row)])), int(place))
-        for row, place in zip(rows, predicted, strict=True)
-    ]
+    machine = scores.labels()[np.searchsorted(scores.rows, rows)]
+    truth = [labelled[int(row)] for row in rows]
     origin = (
         f"gold items, drawn evenly from the pool, against the model of round {measured['round']} "
         "(the last one that was measured; it did not learn from them)"
     )
-    return Compared(_counted(pairs, len(names)), len(pairs), len(gold) - len(pairs), origin)
+    return _compared(spec, truth, machine, len(gold) - len(truth), origin)
 
 
-def _counted(pairs: list[tuple[int, int]], size: int) -> NDArray[np.int64]:
+def _compared(
+    spec: TaskSpec, truth: list[str], machine: Answers, skipped: int, origin: str
+) -> Compared | ComparedSets:
+    """A person's labels against the machine's answers of the same items."""
+    given = form_of(spec).read(truth)
+    if spec.several:
+        labels = by_label(machine, given, spec.label_names)
+        right = int((machine == given).all(axis=1).sum())
+        return ComparedSets(labels, right, len(truth), skipped, origin)
+    size = len(spec.label_names)
     counts = np.zeros((size, size), dtype=np.int64)
-    for truth, machine in pairs:
-        counts[truth, machine] += 1
-    return counts
+    np.add.at(counts, (given, machine), 1)
+    return Compared(counts, len(truth), skipped, origin)

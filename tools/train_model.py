@@ -17,7 +17,6 @@ from ..store.files import write_folder
 from ..store.records import Artefact, Charge
 from ..store.spec import LearnerName
 from .base import Outcome, Tool, ToolArgs, ToolContext
-from .calibration import Temperature, fit_temperature
 from .gating import compare
 from .generation.records import GATE, NONE, GeneratedItems, generated_items
 from .labels import LabelledRows, gold_labels, training_labels
@@ -28,6 +27,9 @@ FINE_TUNED: frozenset[LearnerName] = frozenset({"bert", "setfit"})
 """Learners whose fit is a fine-tuning of a transformer."""
 MIN_GOLD = 8
 """Below this many gold items a temperature says nothing; confidence stays absent."""
+UNCALIBRATED: dict[str, Any] = {"temperature": None, "gold": 0}
+CALIBRATION = ("temperature", "temperatures", "shifts", "thresholds", "power")
+"""Fields of a `model` artefact that say how its probabilities are calibrated."""
 
 
 class TrainArgs(ToolArgs):
@@ -88,17 +90,13 @@ class TrainModel(Tool[TrainArgs]):
         }
         if len(choice.items):
             model["generated"] = list(choice.items.ids)
-        calibrator, origin = _calibrate(context, model, kind, labelled, choice.items)
-        model |= {
-            "temperature": None if calibrator is None else calibrator.temperature,
-            "gold": 0 if calibrator is None else calibrator.n,
-            "calibrated_on": origin,
-        }
+        calibration, origin = _calibrate(context, model, kind, labelled, choice.items)
+        model |= {**calibration, "calibrated_on": origin}
         return Outcome(
             result={
                 "learner": kind,
                 "labels": len(labelled),
-                "classes_seen": len(set(labelled.labels)),
+                "classes_seen": _seen(context, labelled),
                 "final": args.final,
                 "temperature": model["temperature"],
                 "calibrated_on": origin,
@@ -203,14 +201,25 @@ def fit(
         label_names=context.spec.label_names,
         label_texts=context.label_texts,
         encoder=context.bench.encoder,
+        multi_label=context.spec.several,
     )
     training = Training(
         inputs=_with_items(context, inputs_of(context, labelled.rows), items),
-        labels=context.label_index([*labelled.labels, *items.labels]),
+        labels=_targets(context, [*labelled.labels, *items.labels]),
         weights=np.ones(len(labelled) + len(items), dtype=np.float32),
     )
     learner.fit(training, seed=context.seed, progress=context.bench.progress)
     return learner
+
+
+def _targets(context: ToolContext, labels: list[str]) -> NDArray[np.int64] | NDArray[np.float32]:
+    answers = context.label_index(labels)
+    return answers.astype(np.float32) if context.spec.several else answers
+
+
+def _seen(context: ToolContext, labelled: LabelledRows) -> int:
+    """How many labels have an example."""
+    return int((context.form.counts(context.label_index(labelled.labels)) > 0).sum())
 
 
 def inputs_of(context: ToolContext, rows: NDArray[np.int64]) -> Inputs:
@@ -266,23 +275,26 @@ def _calibrate(
     kind: LearnerName,
     labelled: LabelledRows,
     items: GeneratedItems,
-) -> tuple[Temperature | None, str]:
-    """Fit a temperature on gold items that the scoring model did not learn from."""
+) -> tuple[dict[str, Any], str]:
+    """Fit a calibration on gold items that the scoring model did not learn from."""
     gold = gold_labels(context.store)
     if len(gold) < MIN_GOLD:
-        return None, f"not calibrated: {len(gold)} gold items, at least {MIN_GOLD} are needed"
+        few = f"not calibrated: {len(gold)} gold items, at least {MIN_GOLD} are needed"
+        return UNCALIBRATED, few
     truth = context.label_index(gold.labels)
     if not model["final"]:
         probabilities = predictions_of(context, model).of(gold.rows, context.call)
-        return fit_temperature(probabilities, truth), f"{len(gold)} gold items"
+        return context.form.fit_calibration(probabilities, truth)[1], f"{len(gold)} gold items"
     previous = context.store.artefact("model")
     slow = kind in FINE_TUNED
     if slow and previous and previous["temperature"] and previous["learner"] == kind:
         # Fine-tuning once a fold would take minutes; the last round's model is its near twin.
-        kept = Temperature(float(previous["temperature"]), len(gold))
-        return kept, f"{len(gold)} gold items, by the model of the last round"
+        kept = {name: previous[name] for name in CALIBRATION if name in previous}
+        origin = f"{len(gold)} gold items, by the model of the last round"
+        return {**kept, "gold": len(gold)}, origin
     probabilities = _out_of_fold(context, kind, labelled, gold, items)
-    return fit_temperature(probabilities, truth), f"{len(gold)} gold items, out of fold"
+    fields = context.form.fit_calibration(probabilities, truth)[1]
+    return fields, f"{len(gold)} gold items, out of fold"
 
 
 def _out_of_fold(

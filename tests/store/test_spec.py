@@ -69,7 +69,7 @@ def test_yaml_comes_back_as_an_equal_spec(spec: TaskSpec) -> None:
         ({"budgets": {"human_labels": "many"}}, "budgets.human_labels"),
         ({"budgets": {"minutes": 0}}, "budgets.minutes"),
         ({"autonomy": "ask"}, "autonomy"),
-        ({"kind": "multi_label"}, "kind"),
+        ({"kind": "several"}, "kind"),
         ({"version": 2}, "version"),
         ({"lables": []}, "lables"),
     ],

@@ -1,0 +1,214 @@
+"""The two forms that answers take: one label an item, or a set of them.
+
+Whatever reads probabilities, compares answers or writes labels asks the form, so that a tool is
+written once. With one label an answer is an index; with several it is a row of zeros and ones,
+one for each label of the task, all zeros being an answer too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..store.label_sets import decode, encode
+from ..store.label_sets import shown as shown_set
+from ..store.spec import TaskSpec
+from .calibration import Calibrator, Temperature, fit_temperature
+from .set_calibration import SetCalibration, SetConfidence, fit_sets
+from .stopping import cohen_kappa
+
+Answers = NDArray[np.int64]
+"""Label indices (n,), or zeros and ones (n, C)."""
+
+
+class LabelForm(Protocol):
+    """How answers are written, read off probabilities, compared and calibrated."""
+
+    @property
+    def several(self) -> bool:
+        """Whether an item may have several labels."""
+
+    def read(self, labels: Sequence[str]) -> Answers:
+        """Stored labels as answers.
+
+        Raises:
+            UserError: a label that is none of the task's.
+        """
+
+    def written(self, answers: Answers) -> list[str]:
+        """Answers as they are stored."""
+
+    def shown(self, label: str) -> str:
+        """A stored label in words."""
+
+    def predicted(self, probabilities: NDArray[np.float32]) -> Answers:
+        """The answers that probabilities (n, C) amount to."""
+
+    def certainty(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(n,) how probable those answers are by (n, C) themselves, in [0, 1]."""
+
+    def same(self, left: Answers, right: Answers) -> NDArray[np.bool_]:
+        """(n,) where two rows of answers are the same, as a whole."""
+
+    def kappa(self, left: Answers, right: Answers) -> float:
+        """Agreement of two rows of answers beyond chance."""
+
+    def counts(self, answers: Answers) -> NDArray[np.int64]:
+        """(C,) how many of the answers have each label."""
+
+    def fit_calibration(
+        self, probabilities: NDArray[np.float32], truth: Answers
+    ) -> tuple[Calibrator, dict[str, Any]]:
+        """A calibration fitted on gold, and its fields of the `model` artefact."""
+
+    def calibration(self, model: dict[str, Any]) -> Calibrator | None:
+        """The calibration that a `model` artefact holds; `None` where it has none."""
+
+    def set_confidence(self, model: dict[str, Any]) -> SetConfidence | None:
+        """How a set's confidence follows from calibrated probabilities; `None` for one label."""
+
+
+@dataclass(frozen=True, slots=True)
+class OneLabel:
+    """Exactly one label an item."""
+
+    names: tuple[str, ...]
+    several: bool = False
+
+    def read(self, labels: Sequence[str]) -> Answers:
+        """See `LabelForm.read`."""
+        place = {name: index for index, name in enumerate(self.names)}
+        return np.array([place[label] for label in labels], dtype=np.int64)
+
+    def written(self, answers: Answers) -> list[str]:
+        """See `LabelForm.written`."""
+        return [self.names[index] for index in answers.tolist()]
+
+    def shown(self, label: str) -> str:
+        """See `LabelForm.shown`."""
+        return label
+
+    def predicted(self, probabilities: NDArray[np.float32]) -> Answers:
+        """The most probable label of each row."""
+        return np.asarray(probabilities.argmax(axis=1), dtype=np.int64)
+
+    def certainty(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The highest probability of each row."""
+        return np.asarray(probabilities.max(axis=1), dtype=np.float32)
+
+    def same(self, left: Answers, right: Answers) -> NDArray[np.bool_]:
+        """See `LabelForm.same`."""
+        return np.asarray(left == right, dtype=bool)
+
+    def kappa(self, left: Answers, right: Answers) -> float:
+        """See `LabelForm.kappa`."""
+        return cohen_kappa(left, right, len(self.names))
+
+    def counts(self, answers: Answers) -> NDArray[np.int64]:
+        """See `LabelForm.counts`."""
+        return np.asarray(np.bincount(answers, minlength=len(self.names)), dtype=np.int64)
+
+    def fit_calibration(
+        self, probabilities: NDArray[np.float32], truth: Answers
+    ) -> tuple[Calibrator, dict[str, Any]]:
+        """One temperature; see `LabelForm.fit_calibration`."""
+        fitted = fit_temperature(probabilities, truth)
+        return fitted, {"temperature": fitted.temperature, "gold": fitted.n}
+
+    def calibration(self, model: dict[str, Any]) -> Calibrator | None:
+        """See `LabelForm.calibration`."""
+        if model["temperature"] is None:
+            return None
+        return Temperature(float(model["temperature"]), int(model["gold"]))
+
+    def set_confidence(self, model: dict[str, Any]) -> SetConfidence | None:
+        """None: the confidence is the highest probability."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class SeveralLabels:
+    """Any number of labels an item, none included."""
+
+    names: tuple[str, ...]
+    several: bool = True
+
+    def read(self, labels: Sequence[str]) -> Answers:
+        """See `LabelForm.read`."""
+        place = {name: index for index, name in enumerate(self.names)}
+        answers = np.zeros((len(labels), len(self.names)), dtype=np.int64)
+        for row, label in enumerate(labels):
+            answers[row, [place[name] for name in decode(label)]] = 1
+        return answers
+
+    def written(self, answers: Answers) -> list[str]:
+        """See `LabelForm.written`; each different set is written once."""
+        sets, which = np.unique(answers, axis=0, return_inverse=True)
+        texts = [
+            encode([name for name, has in zip(self.names, row, strict=True) if has], self.names)
+            for row in sets
+        ]
+        return [texts[place] for place in np.ravel(which).tolist()]
+
+    def shown(self, label: str) -> str:
+        """See `LabelForm.shown`."""
+        return shown_set(label)
+
+    def predicted(self, probabilities: NDArray[np.float32]) -> Answers:
+        """The labels of each row whose probability is a half or more."""
+        return np.asarray(probabilities >= np.float32(0.5), dtype=np.int64)
+
+    def certainty(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The product over the labels of max(p, 1 - p)."""
+        return SetConfidence().of(probabilities)
+
+    def same(self, left: Answers, right: Answers) -> NDArray[np.bool_]:
+        """See `LabelForm.same`."""
+        return np.asarray((left == right).all(axis=1), dtype=bool)
+
+    def kappa(self, left: Answers, right: Answers) -> float:
+        """Cohen's kappa over all yes-or-no decisions, one for each item and label."""
+        return cohen_kappa(left.ravel(), right.ravel(), 2)
+
+    def counts(self, answers: Answers) -> NDArray[np.int64]:
+        """See `LabelForm.counts`."""
+        return np.asarray(answers.sum(axis=0), dtype=np.int64)
+
+    def fit_calibration(
+        self, probabilities: NDArray[np.float32], truth: Answers
+    ) -> tuple[Calibrator, dict[str, Any]]:
+        """A temperature and a threshold for each label, and the power of the set."""
+        fitted = fit_sets(probabilities, truth)
+        mean = float(np.exp(np.mean(np.log(fitted.temperatures))))
+        return fitted, {
+            "temperature": mean,
+            "temperatures": list(fitted.temperatures),
+            "shifts": list(fitted.shifts),
+            "thresholds": list(fitted.thresholds),
+            "power": fitted.sets.power,
+            "gold": fitted.n,
+        }
+
+    def calibration(self, model: dict[str, Any]) -> Calibrator | None:
+        """See `LabelForm.calibration`."""
+        if model["temperature"] is None:
+            return None
+        return SetCalibration(
+            tuple(model["temperatures"]), tuple(model["shifts"]), self.set_confidence(model)
+        )
+
+    def set_confidence(self, model: dict[str, Any]) -> SetConfidence:
+        """See `LabelForm.set_confidence`."""
+        if model["temperature"] is None:
+            return SetConfidence()
+        return SetConfidence(float(model["power"]), int(model["gold"]))
+
+
+def form_of(spec: TaskSpec) -> LabelForm:
+    """The form of the answers to a task."""
+    names = tuple(spec.label_names)
+    return SeveralLabels(names) if spec.several else OneLabel(names)
