@@ -8,8 +8,8 @@ on; an audit item would spoil the certificate. So a `Bank` cannot be made from r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Generic
+from collections.abc import Callable, Sequence
+from typing import Any, Generic
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,8 +69,12 @@ class Bank(Generic[V]):
 
 
 def training_bank(
-    store: Store, pool: Pool, vectors: NDArray[np.float32] | None = None
-) -> Bank[str]:
+    store: Store,
+    pool: Pool,
+    vectors: NDArray[np.float32] | None = None,
+    *,
+    read: Callable[[str], Any] = str,
+) -> Bank[Any]:
     """The items that people labelled for training in a project, in ascending order of rows.
 
     Left out are labels that no person gave, and every item whose text is that of one that was ever
@@ -81,6 +85,7 @@ def training_bank(
         pool: of the project.
         vectors: unit vectors, (m, d), of the items at `training_rows`; `None` for kinds of
             demonstrations that need none.
+        read: makes the task's value of a stored label; the label itself by default.
 
     Raises:
         UserError: another number of vectors than of items.
@@ -91,7 +96,7 @@ def training_bank(
     given = store.human_labels(("train",))
     texts, ids = pool.texts(rows), pool.ids(rows)
     shown = [
-        Shown(Item(name, text), given[int(row)])
+        Shown(Item(name, text), read(given[int(row)]))
         for row, name, text in zip(rows, ids, texts, strict=True)
     ]
     return Bank(shown, vectors, maker=_MAKERS)
