@@ -74,6 +74,30 @@ DATA_OPTIONS = _shared(
 )
 
 
+MODEL_OPTIONS = _shared(
+    click.option(
+        "--llm", default="none", show_default=True, help="Chat model, like openai:MODEL@URL."
+    ),
+    click.option(
+        "--strong-llm", default="none", help="A better, dearer one: judges, second opinions."
+    ),
+    click.option(
+        "--annotator",
+        type=click.Choice(["auto", "llm", "embedded"]),
+        default="auto",
+        show_default=True,
+        help="Who suggests labels; auto: the chat model where there is one.",
+    ),
+    click.option("--price-in", type=float, default=0.0, help="USD for a million tokens read."),
+    click.option("--price-out", type=float, default=0.0, help="USD for a million tokens written."),
+    click.option("--strong-price-in", type=float, default=0.0, help="The same of --strong-llm."),
+    click.option("--strong-price-out", type=float, default=0.0, help="The same of --strong-llm."),
+    click.option("--llm-cache", default="", help="File that keeps answers, or none."),
+    click.option("--llm-concurrency", type=int, default=0, help="Calls at once; 0: what suits it."),
+    click.option("--llm-rate", type=float, default=0.0, help="Calls begun in a second; 0: any."),
+)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="labelwright")
 def cli() -> None:
@@ -83,23 +107,8 @@ def cli() -> None:
 @cli.command()
 @DATA_OPTIONS
 @click.option("--project", type=click.Path(path_type=Path), help="Project folder to make.")
-@click.option("--llm", default="none", show_default=True, help="Chat model, like openai:MODEL@URL.")
-@click.option("--strong-llm", default="none", help="A better, dearer one: judges, second opinions.")
-@click.option(
-    "--annotator",
-    type=click.Choice(["auto", "llm", "embedded"]),
-    default="auto",
-    show_default=True,
-    help="Who suggests labels; auto: the chat model where there is one.",
-)
+@MODEL_OPTIONS
 @click.option("--policy", type=click.Choice(["playbook", "llm"]), default="playbook")
-@click.option("--price-in", type=float, default=0.0, help="USD for a million tokens read.")
-@click.option("--price-out", type=float, default=0.0, help="USD for a million tokens written.")
-@click.option("--strong-price-in", type=float, default=0.0, help="The same of --strong-llm.")
-@click.option("--strong-price-out", type=float, default=0.0, help="The same of --strong-llm.")
-@click.option("--llm-cache", default="", help="File that keeps answers, or none.")
-@click.option("--llm-concurrency", type=int, default=0, help="Calls at once; 0: what suits it.")
-@click.option("--llm-rate", type=float, default=0.0, help="Calls begun in a second; 0: any.")
 @click.option(
     "--autonomy",
     type=click.Choice(["ask-all", "ask-labels", "auto"]),
@@ -261,6 +270,7 @@ def export(project: Path, to: Path | None, formats: tuple[str, ...]) -> None:
 
 @cli.command()
 @DATA_OPTIONS
+@MODEL_OPTIONS
 @AS_JSON
 def plan(as_json: bool, **options: Any) -> None:
     """Show what `run` would do and cost, spending nothing and writing nothing."""

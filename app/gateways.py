@@ -89,6 +89,11 @@ def _gateway(
     return gateway
 
 
+def price_of_main(options: Options, backend: Backend) -> Price | None:
+    """What the main chat model's tokens cost; `None` where nobody knows."""
+    return _price(options, "main", backend, options.usd)
+
+
 def _price(
     settings: Settings | Options, role: str, backend: Backend, usd: float | None
 ) -> Price | None:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..tools.budget import gold_wanted, label_plan
 from .data import load
+from .gateways import check_models
 from .options import Options, checked_labels, learner_for, request_of
+from .plan_model import ANSWER_TOKENS, model_estimate
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,6 +31,7 @@ def make_plan(**options: Any) -> dict[str, Any]:
     """
     given = Options(**options)
     labels = checked_labels(given)
+    check_models(given, None)
     loaded = load(
         given.data,
         text_columns=given.text_columns,
@@ -66,6 +69,7 @@ def make_plan(**options: Any) -> dict[str, Any]:
         "minutes_of_a_person": round(plan.total * SECONDS_A_LABEL / 60, 1),
         "minutes_of_embedding": round(unique / TEXTS_A_SECOND / 60, 1),
         "certificate_half_width": round(expected_half_width(plan.audit), 3),
+        "chat_model": model_estimate(given, request.labels, loaded.texts.to_pylist(), plan, unique),
         "notes": list(loaded.notes),
     }
 
@@ -98,7 +102,21 @@ def print_plan(console: Console, plan: dict[str, Any]) -> None:
         f"texts a second), {plan['usd']} USD",
         f"the certificate will be about ±{plan['certificate_half_width']:.0%} wide "
         "(if 90% of the labels are right)",
+        *_model_lines(plan["chat_model"]),
         *plan["notes"],
     ]
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _model_lines(found: dict[str, Any] | None) -> list[str]:
+    if found is None:
+        return []
+    cost = "at a price nobody knows: give --price-in and --price-out"
+    if found["usd_at_most"] is not None:
+        cost = f"{found['usd_at_most']} USD at most"
+    return [
+        f"chat model {found['model']}: {found['calls_in_rounds']} calls in the rounds, up to "
+        f"{found['calls_at_most']} if it labels the pool, about {found['tokens_a_call']} tokens "
+        f"read and {ANSWER_TOKENS} written each, {cost}"
+    ]

@@ -1,0 +1,83 @@
+"""What a chat model would be asked in a run, and what that may cost: an upper estimate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..models.llm.base import Request
+from ..store.spec import LabelSpec
+from ..tools.budget import LabelPlan
+from .gateways import price_of_main
+from .options import Options
+
+SAMPLED = 50
+"""Texts whose prompts are really made and counted."""
+ANSWER_TOKENS = 80
+"""An assumption, said where it is used: a label with a reason of a sentence or two."""
+
+
+def model_estimate(
+    options: Options,
+    labels: Sequence[LabelSpec],
+    texts: Sequence[str],
+    plan: LabelPlan,
+    unique: int,
+) -> dict[str, Any] | None:
+    """Calls, tokens and money of a run with a chat model; `None` where there is none.
+
+    The rounds are counted as they are planned, gold items once a round since the examples shown
+    change, and then the whole pool, which is asked about where the model is better than the
+    classifier. Prompts are counted by the back end, which counts rather too many tokens.
+    """
+    from ..models.chat import load_backend
+
+    if options.annotator == "embedded" or not labels:
+        return None
+    backend = load_backend(options.llm)
+    if backend is None:
+        return None
+    tokens = _prompt_tokens(options, labels, texts, backend.count)
+    rounds = plan.rounds * (round(1.2 * plan.batch) + plan.gold)
+    calls = rounds + unique
+    price = price_of_main(options, backend)
+    usd = None if price is None else round(calls * price.usd(tokens, ANSWER_TOKENS), 4)
+    return {
+        "model": backend.name,
+        "calls_in_rounds": rounds,
+        "calls_at_most": calls,
+        "tokens_a_call": tokens,
+        "usd_at_most": usd,
+    }
+
+
+def _prompt_tokens(
+    options: Options,
+    labels: Sequence[LabelSpec],
+    texts: Sequence[str],
+    count: Callable[[Request], int],
+) -> int:
+    """Mean tokens of a prompt without examples, and of the eight examples that are shown."""
+    from ..tools.annotators.annotator import LLMAnnotator
+    from ..tools.annotators.items import Item
+    from ..tools.annotators.labelling import SingleLabel
+    from ..tools.annotators.prompting import Instructions
+
+    step = max(1, len(texts) // SAMPLED)
+    items = [Item(str(n), text) for n, text in enumerate(texts[::step][:SAMPLED])]
+    annotator: LLMAnnotator[str] = LLMAnnotator(
+        [_Nobody()], SingleLabel(tuple(labels)), Instructions(options.goal, options.guidelines)
+    )
+    prompt = [count(request) for request in annotator.requests(items)]
+    example = sum(len(item.text) for item in items) / len(items) / 4 + ANSWER_TOKENS / 4
+    return round(sum(prompt) / len(prompt) + 8 * example)
+
+
+class _Nobody:
+    """Stands where a model is named and none is asked."""
+
+    name = "plan"
+
+    def ask(self, requests: Any, *, why: str = "", repairs: int = 1) -> Any:
+        """Never called: a plan asks nobody."""
+        raise RuntimeError("a plan asked a chat model")
