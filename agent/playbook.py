@@ -206,9 +206,11 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "train_model",
-        lambda seen: not seen.model_is_current
-        and not seen.pool_labelled
-        and not (_judged(seen) and _stopped(seen)),
+        lambda seen: (
+            not seen.model_is_current
+            and not seen.pool_labelled
+            and not (_judged(seen) and _stopped(seen))
+        ),
         _none,
         lambda seen: f"{seen.training_items} training items, the last model has not seen all",
     ),
