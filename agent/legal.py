@@ -73,6 +73,16 @@ PRECONDITIONS: Mapping[str, tuple[tuple[str, Fact], ...]] = MappingProxyType(
                 lambda seen: _measurable(seen),  # noqa: PLW0108 (defined below)
             ),
         ),
+        "generate_samples": (
+            ("generation is switched on (--generate)", lambda seen: seen.generation is not None),
+            ("items are embedded", lambda seen: seen.embedded),
+            (
+                "nothing was generated this round",
+                lambda seen: (seen.generation or {}).get("round") != seen.round,
+            ),
+            ("labels are not frozen", lambda seen: not seen.frozen),
+            ("budget is left", _money),
+        ),
         "decide_stop": (
             ("a model's scores are there", lambda seen: seen.scores_are_current),
             ("no verdict was given this round", lambda seen: not _judged(seen)),

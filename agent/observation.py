@@ -12,9 +12,10 @@ from pydantic import BaseModel, ConfigDict
 
 from ..store.database import Store
 from ..store.pool import Pool
-from ..store.spec import Kind, LearnerName, TaskSpec
+from ..store.spec import Kind, Settings, TaskSpec
 from ..tools.audit_sample import audited
-from ..tools.budget import BudgetLeft, LabelPlan, budget_left, label_plan
+from ..tools.budget import BudgetLeft, LabelPlan, budget_left, gold_wanted, label_plan
+from ..tools.generation.records import GATE, KEY, generated_items, unweighed
 from ..tools.labels import label_counts, training_labels, unlabelled_rows
 
 HISTORY = 12
@@ -67,6 +68,10 @@ class Observation(BaseModel):
     uncertainty: list[float]
     gains: list[dict[str, Any]]
     suggestion_agreement: dict[str, int]
+    chat_models: list[dict[str, Any]] = []
+    """What the chat models' last suggestions were worth on gold; empty while none annotates."""
+    generation: dict[str, Any] | None = None
+    """Who may write texts for training, what was kept so far, and the last comparison on gold."""
     verdict: dict[str, Any] | None
     frozen: bool
     audited: int
@@ -79,16 +84,21 @@ def observe(
     pool: Pool,
     spec: TaskSpec,
     *,
-    learner: LearnerName,
-    label_price: float,
+    settings: Settings,
     step: int,
     last_result: dict[str, Any] | None,
 ) -> Observation:
     """Build the observation from the store; the same store gives the same observation."""
     with store.remembering():
-        plan = label_plan(spec.budgets, len(pool.unique_rows), learner)
-        left = budget_left(store, spec.budgets, plan, label_price)
-        return _observed(store, pool, spec, plan, left, step, last_result)
+        plan = label_plan(
+            spec.budgets,
+            len(pool.unique_rows),
+            settings.learner,
+            gold_wanted=gold_wanted(spec.target_accuracy, by_model=settings.by_model),
+        )
+        left = budget_left(store, spec.budgets, plan, settings.label_price)
+        seen = _observed(store, pool, spec, plan, left, step, last_result)
+        return seen.model_copy(update={"generation": _generation(store, settings, seen.round)})
 
 
 def _observed(
@@ -128,7 +138,7 @@ def _observed(
         gold_asked=any(review.purpose == "gold" for review in store.reviews()),
         training_items=len(trained),
         batch=_batch(store),
-        model=None if model is None else _without(model, ("rows", "folder", "digest")),
+        model=None if model is None else _without(model, ("rows", "folder", "digest", "generated")),
         model_is_current=current,
         scores=None if scores is None else _without(scores, ("folder", "predicted")),
         scores_are_current=bool(scores and model and scores["model"] == model["name"]),
@@ -136,6 +146,7 @@ def _observed(
         uncertainty=[s["mean_uncertainty"] for s in store.artefact_history("scores")][-HISTORY:],
         gains=strategy_gains(store)[-HISTORY:],
         suggestion_agreement=_agreement(store),
+        chat_models=_chat_models(store),
         verdict=store.artefact("stop"),
         frozen=live,
         audited=audited(store) if live else 0,
@@ -147,7 +158,9 @@ def _observed(
 def strategy_gains(store: Store) -> list[dict[str, Any]]:
     """What each round's strategy gained in gold accuracy for the labels it cost."""
     batches = {batch["round"]: batch["strategy"] for batch in store.artefact_history("batch")}
-    quality = store.artefact_history("quality")
+    # The first model of a round: a later one of it differs by generated items, not by the batch.
+    first = {each["round"]: each for each in reversed(store.artefact_history("quality"))}
+    quality = [first[number] for number in sorted(first)]
     return [
         {
             "round": after["round"],
@@ -180,6 +193,27 @@ def _batch(store: Store) -> Batch | None:
         filtered=bool(batch.get("filtered")),
         reviewed="reviewed" in batch,
     )
+
+
+def _chat_models(store: Store) -> list[dict[str, Any]]:
+    """The last measure of each chat model, also where another annotator has taken over since."""
+    measured = [
+        each["models"] for each in store.artefact_history("suggestions") if "models" in each
+    ]
+    return list(measured[-1]) if measured else []
+
+
+def _generation(store: Store, settings: Settings, now: int) -> dict[str, Any] | None:
+    if settings.generate == "no":
+        return None
+    last, gate = store.artefact(KEY), store.artefact(GATE)
+    return {
+        "by": settings.generate,
+        "round": None if last is None else last["round"],
+        "items": len(generated_items(store)),
+        "unweighed": unweighed(store, now),
+        "gate": gate,
+    }
 
 
 def _agreement(store: Store) -> dict[str, int]:

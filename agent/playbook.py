@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..store.errors import UserError
+from ..tools.train_model import MIN_GOLD
 from .legal import budget_spent
 from .observation import Observation
 from .policy import Decision
@@ -19,6 +20,19 @@ from .recipes import Recipe
 
 SPARE = 1.2
 """Items selected for each question planned: what the filter drops must not leave gaps."""
+
+SURE = 5
+"""Times as many items are selected where a chat model's sure labels need no person: those train
+for nothing but tokens, and the questions go to the rest."""
+NO_USE = ("constant", "unusable")
+
+
+_METHOD_REASONS = {
+    "recombine": "clauses of labelled texts may make it steadier",
+    "minority": "some labels have less than half the items of others",
+    "weak_spots": "texts are written where it was wrong",
+    "definitions": "there is nothing of its errors to go by yet, so texts come from definitions",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +96,17 @@ def _audit_size(seen: Observation) -> int:
     return _affordable(seen, seen.plan["audit"])
 
 
+def _no_use(seen: Observation) -> bool:
+    """Whether every chat model hardly agreed with the person, or always said the same."""
+    verdicts = [(each["pilot"] or {}).get("verdict") for each in seen.chat_models]
+    return bool(verdicts) and all(verdict in NO_USE for verdict in verdicts)
+
+
+def _sure(seen: Observation) -> bool:
+    """Whether a chat model's answers are good enough on gold for some to need no person."""
+    return any(each["accept_above_score"] is not None for each in seen.chat_models)
+
+
 def _stopped(seen: Observation) -> bool:
     return bool(seen.verdict and seen.verdict["stop"]) or seen.training_labels_left <= 0
 
@@ -108,6 +133,26 @@ def _may_audit(seen: Observation) -> bool:
     return bool(likely and seen.certificate["delivered_low"] < seen.target_accuracy)
 
 
+def _generated_waiting(seen: Observation) -> bool:
+    """Whether generated items are still to be compared on gold, and can be."""
+    return bool((seen.generation or {}).get("unweighed")) and seen.gold_items >= MIN_GOLD
+
+
+def _generated_help(seen: Observation) -> bool:
+    """Whether the last comparison on gold was for the generated items, and for all there are."""
+    generation = seen.generation or {}
+    return not generation.get("unweighed") and bool((generation.get("gate") or {}).get("used"))
+
+
+def _method(seen: Observation) -> str:
+    if (seen.generation or {})["by"] == "augment":
+        return "recombine"
+    counts = [seen.labels_by_class.get(label, 0) for label in seen.labels]
+    if 2 * min(counts) < max(counts):
+        return "minority"
+    return "weak_spots" if seen.round >= 2 else "definitions"
+
+
 def _open_training(seen: Observation) -> bool:
     return seen.batch is not None and not seen.batch.reviewed and seen.batch.annotated
 
@@ -119,6 +164,15 @@ RULES: tuple[Rule, ...] = (
         _always,
         _none,
         lambda _: "near duplicates would spend a person's time twice on one text",
+    ),
+    Rule(
+        "annotate_samples",
+        _no_use,
+        lambda _: {"annotator": "embedded"},
+        lambda seen: (
+            f"on gold the chat model is {seen.chat_models[-1]['pilot']['verdict']}: "
+            f"{seen.chat_models[-1]['pilot']['why']}; people are asked without it"
+        ),
     ),
     Rule(
         "annotate_samples",
@@ -170,6 +224,23 @@ RULES: tuple[Rule, ...] = (
         ),
     ),
     Rule(
+        "generate_samples",
+        lambda seen: seen.gold_items >= MIN_GOLD and seen.model is not None and not _judged(seen),
+        lambda seen: {"method": _method(seen), "k": min(200, max(10, seen.plan["batch"]))},
+        lambda seen: (
+            f"the model of round {seen.round} is measured: {_METHOD_REASONS[_method(seen)]}"
+        ),
+    ),
+    Rule(
+        "train_model",
+        lambda seen: _generated_waiting(seen) and not _judged(seen),
+        lambda _: {"generated": True},
+        lambda seen: (
+            f"{(seen.generation or {})['items']} generated items passed their filters; gold says "
+            "whether the learner gains by them"
+        ),
+    ),
+    Rule(
         "decide_stop",
         lambda seen: not _final(seen),
         lambda _: {"rule": "standard"},
@@ -178,7 +249,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "train_model",
         lambda seen: _no_more(seen) and not (_final(seen) and seen.model_is_current),
-        lambda _: {"final": True},
+        lambda seen: {"final": True, **({"generated": True} if _generated_help(seen) else {})},
         lambda seen: (
             "no further round: the model to hand over also learns from the gold items"
             + (f" ({seen.verdict['reason']})" if seen.verdict and seen.verdict["stop"] else "")
@@ -213,7 +284,7 @@ def _selection(recipe: Recipe) -> Rule:
         _always,
         lambda seen: {
             "strategy": recipe.warm if seen.scores_are_current else recipe.cold,
-            "k": max(1, round(SPARE * _questions(seen))),
+            "k": max(1, round(SPARE * _questions(seen) * (SURE if _sure(seen) else 1))),
         },
         lambda seen: recipe.warm_reason if seen.scores_are_current else recipe.cold_reason,
     )

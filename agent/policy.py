@@ -23,8 +23,6 @@ class Decision(BaseModel):
     """Why the playbook took the step in place of the chat model; empty when it did not."""
     attempts: list[dict[str, Any]] = []
     """Invalid calls that came before, each with its error."""
-    tokens: dict[str, int] = {}
-    """Tokens that the decision cost, by direction."""
 
 
 class Policy(Protocol):

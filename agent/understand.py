@@ -8,21 +8,22 @@ the labels come from `--labels` or from the goal itself ("as a, b or c", "into a
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from ..models.llm.base import Asker, Message
+from ..models.llm.base import Request as ModelRequest
 from ..prompts.loader import load_prompt
 from ..store.errors import ModelError, UserError
 from ..store.spec import Autonomy, Budgets, Kind, LabelSpec, TaskSpec
-
-if TYPE_CHECKING:
-    from langchain_core.language_models import BaseChatModel
 
 HOW = (
     'name the labels in the goal ("sort messages into billing, bug and praise"), or give '
     '--labels "billing,bug,praise", or --labels "billing: about money; bug: something broke"'
 )
+DRAFT_TOKENS = 4000
+"""Of a draft: about a hundred labels with a definition each."""
 MAX_WORDS = 6
 """A piece of the goal longer than this is a clause and not a label."""
 _PLACES = (
@@ -131,12 +132,12 @@ def limits_in_goal(goal: str) -> dict[str, float]:
 
 
 def draft_with_model(
-    model: BaseChatModel, goal: str, fixed: list[LabelSpec]
+    asker: Asker, goal: str, fixed: list[LabelSpec]
 ) -> tuple[list[LabelSpec], str, dict[str, Any]]:
     """Let a chat model draft labels, definitions and guidelines.
 
     Args:
-        model: any chat model with structured output.
+        asker: the chat model.
         goal: the person's words.
         fixed: labels the person has already named; the draft must keep exactly these.
 
@@ -148,11 +149,11 @@ def draft_with_model(
     """
     names = [label.name for label in fixed]
     prompt = load_prompt("understand").fill(goal=goal, labels=", ".join(names) or "none")
-    try:
-        answer = model.with_structured_output(Draft).invoke(prompt)
-        draft = answer if isinstance(answer, Draft) else Draft.model_validate(answer)
-    except Exception as error:
-        raise ModelError(f"the chat model gave no task spec: {error}") from error
+    request = ModelRequest((Message("user", prompt),), schema=Draft, max_tokens=DRAFT_TOKENS)
+    (answer,) = asker.ask([request], why="understand")
+    draft = answer.parsed
+    if not isinstance(draft, Draft):
+        raise ModelError(f"the chat model gave no task spec: {answer.error}")
     drafted = {label.name.strip(): label.definition.strip() for label in draft.labels}
     if names and set(drafted) != set(names):
         raise ModelError(f"the chat model changed the labels {names} to {sorted(drafted)}")

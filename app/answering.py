@@ -70,8 +70,7 @@ def _check_edit(project: Project, tool: str, args: dict[str, Any]) -> None:
             project.store,
             project.pool,
             spec,
-            learner=settings.learner,
-            label_price=settings.label_price,
+            settings=settings,
             step=project.step,
             last_result=None,
         )

@@ -37,6 +37,7 @@ STYLES = {
     "review": "magenta",
     "answer": "magenta",
     "metric": "bold yellow",
+    "calls": "default",
     "error": "bold red",
     "finish": "bold green",
 }

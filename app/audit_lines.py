@@ -21,6 +21,7 @@ from ..store.errors import UserError
 from ..store.events import (
     AnswerEvent,
     ApprovalEvent,
+    CallsEvent,
     DecisionEvent,
     ErrorEvent,
     FinishEvent,
@@ -331,6 +332,19 @@ def _metric(event: MetricEvent) -> tuple[str, Details, str]:
     return title, (("measured on", event.items),), ""
 
 
+def _calls(event: CallsEvent) -> tuple[str, Details, str]:
+    kept = f" and {event.cached} answers from the cache" if event.cached else ""
+    unusable = f"{event.unusable} of them" if event.unusable else ""
+    details = (
+        ("model", event.model),
+        ("unusable", unusable),
+        ("tokens", f"{event.tokens_in:,} read, {event.tokens_out:,} written"),
+        ("seconds", f"{event.seconds:.2f}"),
+    )
+    cost = f"${event.usd:.6f}" if event.usd else ""
+    return f"{event.made} calls to {event.why or 'ask'}{kept}", details, cost
+
+
 def _error(event: ErrorEvent) -> tuple[str, Details, str]:
     return f"error in {event.where}", (("message", event.message), ("for the", event.who)), ""
 
@@ -357,6 +371,7 @@ _DESCRIBERS: dict[str, Callable[[Any], tuple[str, Details, str]]] = {
     "review": _review,
     "answer": _answer,
     "metric": _metric,
+    "calls": _calls,
     "error": _error,
     "finish": _finish,
 }
@@ -364,7 +379,7 @@ _DESCRIBERS: dict[str, Callable[[Any], tuple[str, Details, str]]] = {
 
 def _keys(store: Store) -> dict[int, str]:
     """Key of each event by its number, also where an event's content cannot be read."""
-    rows = store._all(sa.select(event_rows.c.seq, event_rows.c.key))
+    rows = store.rows(sa.select(event_rows.c.seq, event_rows.c.key))
     return {int(row["seq"]): str(row["key"]) for row in rows}
 
 

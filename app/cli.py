@@ -84,9 +84,22 @@ def cli() -> None:
 @DATA_OPTIONS
 @click.option("--project", type=click.Path(path_type=Path), help="Project folder to make.")
 @click.option("--llm", default="none", show_default=True, help="Chat model, like openai:MODEL@URL.")
+@click.option("--strong-llm", default="none", help="A better, dearer one: judges, second opinions.")
+@click.option(
+    "--annotator",
+    type=click.Choice(["auto", "llm", "embedded"]),
+    default="auto",
+    show_default=True,
+    help="Who suggests labels; auto: the chat model where there is one.",
+)
 @click.option("--policy", type=click.Choice(["playbook", "llm"]), default="playbook")
 @click.option("--price-in", type=float, default=0.0, help="USD for a million tokens read.")
 @click.option("--price-out", type=float, default=0.0, help="USD for a million tokens written.")
+@click.option("--strong-price-in", type=float, default=0.0, help="The same of --strong-llm.")
+@click.option("--strong-price-out", type=float, default=0.0, help="The same of --strong-llm.")
+@click.option("--llm-cache", default="", help="File that keeps answers, or none.")
+@click.option("--llm-concurrency", type=int, default=0, help="Calls at once; 0: what suits it.")
+@click.option("--llm-rate", type=float, default=0.0, help="Calls begun in a second; 0: any.")
 @click.option(
     "--autonomy",
     type=click.Choice(["ask-all", "ask-labels", "auto"]),
@@ -96,6 +109,13 @@ def cli() -> None:
 )
 @click.option("--reviewer", type=REVIEWER, default="terminal", show_default=True)
 @click.option("--reviewer-error-rate", type=float, default=0.0, help="Of the simulated reviewer.")
+@click.option(
+    "--generate",
+    type=click.Choice(["no", "model", "augment"]),
+    default="no",
+    show_default=True,
+    help="Write texts for training too: by the chat model, or recombined from labelled ones.",
+)
 @click.option(
     "--recipe",
     type=click.Choice(["standard", "uncertainty", "coverage", "adaptive", "random"]),

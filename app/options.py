@@ -10,7 +10,15 @@ from typing import Literal
 
 from ..agent.understand import Request, labels_in_goal, limits_in_goal, parse_labels
 from ..store.errors import UserError
-from ..store.spec import Autonomy, Budgets, LabelSpec, LearnerName, RecipeName
+from ..store.spec import (
+    AnnotatorName,
+    Autonomy,
+    Budgets,
+    GenerateName,
+    LabelSpec,
+    LearnerName,
+    RecipeName,
+)
 from ..tools.budget import label_plan, labels_for
 from ..tools.strategies import strategy
 from ..tools.strategies.one_label import check_sets
@@ -44,6 +52,8 @@ class Options:
     guidelines: str = ""
     project: Path | None = None
     llm: str = "none"
+    strong_llm: str = "none"
+    annotator: AnnotatorName = "auto"
     policy: Literal["playbook", "llm"] = "playbook"
     learner: LearnerName | None = None
     encoder: str = "all-MiniLM-L6-v2"
@@ -51,6 +61,11 @@ class Options:
     label_price: float = 0.0
     price_in: float = 0.0
     price_out: float = 0.0
+    strong_price_in: float = 0.0
+    strong_price_out: float = 0.0
+    llm_cache: str = ""
+    llm_concurrency: int = 0
+    llm_rate: float = 0.0
     usd: float | None = None
     minutes: float | None = None
     target_accuracy: float | None = None
@@ -58,6 +73,7 @@ class Options:
     autonomy: Autonomy = "ask-labels"
     reviewer: Literal["terminal", "simulated", "none"] = "terminal"
     reviewer_error_rate: float = 0.0
+    generate: GenerateName = "no"
     recipe: RecipeName = "standard"
     strategy: str = ""
     seed: int = 0
@@ -144,12 +160,33 @@ def _check(options: Options) -> None:
             check_sets(chosen)
     if options.policy == "llm" and options.llm == "none":
         raise UserError("--policy llm needs a chat model: give one with --llm")
-    if options.usd is not None and not (options.label_price or options.price_in):
+    _check_models(options)
+    if options.usd is not None and not (options.label_price or options.llm != "none"):
         raise UserError("--usd limits nothing while nothing has a price: give --label-price")
     if options.reviewer == "simulated" and options.gold_column is None:
         raise UserError("--reviewer simulated answers from gold labels: give --gold-column")
     if options.labels_from_gold and options.gold_column is None:
         raise UserError("--labels-from-gold reads the names from a column: give --gold-column")
+
+
+def _check_models(options: Options) -> None:
+    if options.annotator == "llm" and options.llm == "none":
+        raise UserError("--annotator llm needs a chat model: give one with --llm")
+    if options.strong_llm != "none" and options.llm == "none":
+        raise UserError("--strong-llm is the second chat model: give the first with --llm")
+    if options.generate == "model" and options.llm == "none":
+        raise UserError(
+            "--generate model needs a chat model that writes: give one with --llm, or use augment"
+        )
+    if options.generate != "no" and options.second_columns:
+        raise UserError(f"--generate {options.generate} is for single texts, not for pairs")
+    if options.strategy and options.llm == "none":
+        _check_asks_nobody(options.strategy)
+
+
+def _check_asks_nobody(name: str) -> None:
+    if "adviser" in strategy(name).needs:
+        raise UserError(f"--strategy {name} asks a chat model: give one with --llm")
 
 
 def _check_ranges(options: Options) -> None:
@@ -158,10 +195,14 @@ def _check_ranges(options: Options) -> None:
         amount = getattr(options, name)
         if amount is not None and not 0 < amount < math.inf:
             raise UserError(f"--{name} {amount!r} is no budget: give more than 0, or leave it out")
-    for name in ("label_price", "price_in", "price_out"):
+    for name in ("label_price", "price_in", "price_out", "strong_price_in", "strong_price_out"):
         price = getattr(options, name)
         if not 0 <= price < math.inf:
             raise UserError(f"{_option(name)} {price!r} is no price: give 0 or more US dollars")
+    for name in ("llm_concurrency", "llm_rate"):
+        limit = getattr(options, name)
+        if not 0 <= limit < math.inf:
+            raise UserError(f"{_option(name)} {limit!r} is no limit: give 0 (none) or more")
     target = options.target_accuracy
     if target is not None and not 0 < target < 1:
         raise UserError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..tools.budget import label_plan
+from ..tools.budget import gold_wanted, label_plan
 from .data import load
 from .options import Options, checked_labels, learner_for, request_of
 
@@ -44,7 +44,9 @@ def make_plan(**options: Any) -> dict[str, Any]:
     from ..tools.duplicates import duplicate_groups
 
     unique = len(set(duplicate_groups(loaded.texts.to_pylist()).tolist()))
-    plan = label_plan(request.budgets, unique, learner)
+    by_model = given.annotator != "embedded" and given.llm != "none"
+    wanted = gold_wanted(request.target_accuracy, by_model=by_model)
+    plan = label_plan(request.budgets, unique, learner, gold_wanted=wanted)
     return {
         "data": str(Path(given.data)),
         "items": len(loaded.ids),

@@ -18,7 +18,7 @@ from ..store.errors import OperatorError, UserError
 from ..store.events import SpecEvent
 from ..store.files import ProjectLock, not_made
 from ..store.pool import Pool
-from ..store.spec import Settings, TaskSpec
+from ..store.spec import Budgets, Settings, TaskSpec
 from ..store.trace import Place, Problem
 from ..tools.labels import label_counts
 
@@ -94,6 +94,14 @@ class Project:
         finally:
             shutil.rmtree(part, ignore_errors=True)
         return cls(folder)
+
+    @property
+    def budgets(self) -> Budgets:
+        """What may be spent: by the task spec, and before there is one by what was asked for."""
+        spec = self.spec
+        if spec is not None:
+            return spec.budgets
+        return Request.model_validate_json(self.store.get_meta(REQUEST) or "{}").budgets
 
     @property
     def run_id(self) -> str:

@@ -22,13 +22,17 @@ from ..store.spec import Settings
 from ..store.trace import Place
 from .answering import answer, make_reviewer
 from .data import load
+from .gateways import open_gateways
 from .options import Options, checked_labels, learner_for, request_of
 from .project import WAITING, Project
 from .reviewers import Reviewer
 
 if TYPE_CHECKING:
+    from ..agent.policy import Policy
     from ..graphs.context import Context
     from ..graphs.main import Graph
+    from ..models.llm.base import Asker
+    from ..models.llm.gateway import Gateway
 
 MIN_ITEMS = 10
 OWN_SETTINGS = ("data", "text_columns", "second_columns", "learner")
@@ -51,6 +55,9 @@ class RunResult:
     """Path of each file handed over, relative to the project, and its SHA-256."""
     head: str
     """Hash of the last trace event: keep it to check the trace against later."""
+    warnings: tuple[str, ...] = ()
+    """What to know before using what was handed over, such as the terms of a model that wrote
+    training texts."""
 
     @property
     def exit_code(self) -> int:
@@ -115,7 +122,8 @@ def run(
         encoder: a name, or an object with the `Encoder` protocol.
         progress: shows how far long steps are.
         on_event: called with every decision and result.
-        chat: a LangChain chat model, in place of the one `llm` names.
+        chat: in place of the model that `llm` names: a LangChain chat model or a `Backend`, or
+            two by role, `{"main": …, "strong": …}`.
         **options: the other fields of `Options`, which are those of the command line.
 
     Raises:
@@ -169,10 +177,15 @@ def drive(
         OperatorError: the machine is in the way; call it again afterwards.
     """
     bars = progress or NoProgress()
-    with disk_errors("the run"), project.locked(), _graph(project) as graph:
+    with (
+        disk_errors("the run"),
+        project.locked(),
+        _graph(project) as graph,
+        open_gateways(project.settings, chat, project.budgets.usd) as gateways,
+    ):
         project.take_edits()
         answers = reviewer or make_reviewer(project, bars)
-        context = _context(project, bars, encoder, chat, on_event)
+        context = _context(project, bars, encoder, gateways, on_event)
         if not project.finished:
             _note(project, "resumed" if project.store.has_event("goal") else "started")
             _loop(project, graph, context, answers)
@@ -191,6 +204,7 @@ def result_of(project: Project) -> RunResult:
         totals=project.store.totals(),
         files=dict(delivered.get("files", {})),
         head=project.store.head(),
+        warnings=tuple(delivered.get("warnings", ())),
     )
 
 
@@ -231,24 +245,13 @@ def _context(
     project: Project,
     progress: Progress,
     encoder: Encoder | None,
-    chat: Any,
+    gateways: dict[str, Gateway],
     on_event: OnEvent | None,
 ) -> Context:
-    from ..agent.playbook import PlaybookPolicy
-    from ..agent.policy import Policy
-    from ..agent.recipes import recipe
     from ..graphs.context import Context
-    from ..models.chat import load_chat_model
     from ..tools.base import Workbench
 
     settings = project.settings
-    model = chat if chat is not None else load_chat_model(settings.llm)
-    playbook = PlaybookPolicy(recipe(settings.recipe, settings.strategy))
-    policy: Policy = playbook
-    if settings.policy == "llm" and model is not None:
-        from ..agent.llm_policy import LLMPolicy
-
-        policy = LLMPolicy(model, settings.llm, playbook)
 
     def encode() -> Encoder:
         found = encoder if encoder is not None else load_encoder(settings.encoder)
@@ -259,10 +262,29 @@ def _context(
         pool=project.pool,
         settings=settings,
         bench=Workbench(encode, progress),
-        policy=policy,
-        chat=model,
+        policy=_policy(project, gateways),
+        run=project.run_id,
+        gateways=gateways,
         on_event=on_event or (lambda _what, _detail: None),
     )
+
+
+def _policy(project: Project, gateways: dict[str, Gateway]) -> Policy:
+    from ..agent.playbook import PlaybookPolicy
+    from ..agent.recipes import recipe
+
+    settings = project.settings
+    playbook = PlaybookPolicy(recipe(settings.recipe, settings.strategy))
+    if settings.policy != "llm" or "main" not in gateways:
+        return playbook
+    from ..agent.llm_policy import LLMPolicy
+    from ..models.llm.account import StoreAccount
+
+    def asker_at(step: int) -> Asker:
+        place = Place(project.run_id, step, "decide")
+        return gateways["main"].paid_by(StoreAccount(project.store, place, project.budgets.usd))
+
+    return LLMPolicy(asker_at, settings.llm, playbook, seed=settings.seed)
 
 
 @contextmanager

@@ -152,6 +152,7 @@ def print_result(console: Console, result: RunResult, seconds: float) -> None:
         ("human labels", f"{totals.human_labels}{money}"),
         ("time", f"{seconds:.0f} s"),
         ("trace head", result.head),
+        *(("warning", text) for text in result.warnings),
     ]
     console.print()
     for name, text in rows:

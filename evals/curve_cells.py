@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..models.learners import Learner, Training
 from ..store.errors import UserError
 from ..tools.gains import adapts
+from ..tools.llm_selection.adviser import Adviser
 from ..tools.select_samples import DRAWS
 from ..tools.strategies import Candidates, Selection, Strategy, strategy
 from ..tools.strategies.wrappers.gains import gain
@@ -255,3 +256,7 @@ class _Round:
     def label_vectors(self) -> NDArray[np.float32]:
         """See `Source.label_vectors`."""
         return self._given.label_vectors
+
+    def adviser(self) -> Adviser:
+        """See `Source.adviser`: curves are drawn without a chat model."""
+        raise UserError("curves ask no chat model: take a strategy that needs none")

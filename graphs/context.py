@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 from langgraph.runtime import Runtime
 
 from ..agent.policy import Policy
+from ..models.llm.account import StoreAccount
+from ..models.llm.base import Asker
+from ..models.llm.gateway import Gateway
 from ..store.database import Store
 from ..store.pool import Pool
 from ..store.spec import Settings, TaskSpec
 from ..store.trace import Place
-from ..tools.base import ToolContext, Workbench
-
-if TYPE_CHECKING:
-    from langchain_core.language_models import BaseChatModel
+from ..tools.base import ModelRole, ToolContext, Workbench
 
 SPEC_KEY = "spec"
 
@@ -30,7 +31,10 @@ class Context:
     settings: Settings
     bench: Workbench
     policy: Policy
-    chat: BaseChatModel | None = None
+    run: str = ""
+    """The run's id, as events name it."""
+    gateways: Mapping[str, Gateway] = field(default_factory=dict)
+    """The chat models by role; see `tools.base.ModelRole`."""
     on_event: Callable[[str, dict[str, Any]], None] = lambda _what, _detail: None
     """Called with what happens (a decision, a result), for a terminal to show."""
 
@@ -44,7 +48,22 @@ class Context:
 
     def tool_context(self, step: int) -> ToolContext:
         """What a tool call of this step may look at."""
-        return ToolContext(self.store, self.pool, self.spec, self.settings, self.bench, step)
+        asker = partial(self.asker, step=step, node="act", usd=self.spec.budgets.usd)
+        return ToolContext(self.store, self.pool, self.spec, self.settings, self.bench, step, asker)
+
+    def asker(self, role: ModelRole, *, step: int, node: str, usd: float | None) -> Asker | None:
+        """The chat model of a role at a place in the run, held to a budget of `usd`.
+
+        Returns:
+            `None` where there is none; nobody judges but the strong model, else the main one.
+        """
+        found = self.gateways.get(role)
+        if role == "judge":
+            found = found or self.gateways.get("strong") or self.gateways.get("main")
+        if found is None:
+            return None
+        account = StoreAccount(self.store, Place(self.run, step, node), usd)
+        return found.paid_by(account, self.bench.progress)
 
 
 def place_of(runtime: Runtime[Context], run: str, step: int, node: str) -> Place:

@@ -9,6 +9,7 @@ from langgraph.runtime import Runtime
 
 from ..store.events import FinishEvent
 from ..tools.deliver import deliver, final_annotations
+from ..tools.generation.using import warnings_of
 from .context import Context, place_of
 from .state import State
 
@@ -28,9 +29,10 @@ def finish(state: State, runtime: Runtime[Context]) -> State:
             writer.effect("finish", {"labelled": len(annotations)})
             writer.event("finish", FinishEvent(certificate=certificate, files=files, totals=totals))
     if context.store.effect("deliver") is None:
-        files = deliver(tools)
+        files, warnings = deliver(tools), warnings_of(context.store)
+        handed = {"files": files, **({"warnings": warnings} if warnings else {})}
         with context.store.transaction(place) as writer:
-            writer.effect("deliver", {"files": files})
+            writer.effect("deliver", handed)
             writer.event("deliver", _delivered(context, files))
     result = context.store.effect("deliver") or {}
     context.on_event("finished", result)

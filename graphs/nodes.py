@@ -156,7 +156,6 @@ def _record_decision(
     place = place_of(runtime, state["run"], step, "decide")
     with context.store.transaction(place) as writer:
         writer.effect(key, recorded)
-        writer.charge(_token_charges(context, decision))
         writer.event(
             key,
             DecisionEvent(
@@ -194,23 +193,10 @@ def _observe(state: State, context: Context, step: int) -> Observation:
         context.store,
         context.pool,
         context.spec,
-        learner=context.settings.learner,
-        label_price=context.settings.label_price,
+        settings=context.settings,
         step=step,
         last_result=last,
     )
-
-
-def _token_charges(context: Context, decision: Decision) -> list[Charge]:
-    tokens, settings = decision.tokens, context.settings
-    read, written = tokens.get("in", 0), tokens.get("out", 0)
-    usd = (read * settings.price_in + written * settings.price_out) / 1e6
-    charges = [
-        Charge("tokens_in", read, settings.llm),
-        Charge("tokens_out", written, settings.llm),
-        Charge("usd", usd, settings.llm, "decision"),
-    ]
-    return [charge for charge in charges if charge.amount]
 
 
 def _question(state: State, context: Context) -> dict[str, Any]:

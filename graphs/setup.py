@@ -88,10 +88,11 @@ def spec_event(spec: TaskSpec, origin: str) -> SpecEvent:
 def _draft(context: Context, request: Request) -> tuple[list[LabelSpec], str, str, str]:
     """Labels, guidelines, where they come from, and what failed on the way."""
     given = request.labels, request.guidelines, "goal and options", ""
-    if context.chat is None:
+    asker = context.asker("main", step=0, node="understand", usd=request.budgets.usd)
+    if asker is None:
         return given
     try:
-        labels, guidelines, _ = draft_with_model(context.chat, request.goal, request.labels)
+        labels, guidelines, _ = draft_with_model(asker, request.goal, request.labels)
     except ModelError as error:
         if not request.labels:
             raise OperatorError(

@@ -21,6 +21,8 @@ class Prompt:
     version: int
     purpose: str
     variables: tuple[str, ...]
+    output: str
+    """In words, the form of the answer."""
     body: str
     digest: str
 
@@ -47,6 +49,7 @@ def load_prompt(name: str) -> Prompt:
         version=meta["version"],
         purpose=meta["purpose"],
         variables=tuple(meta["variables"]),
+        output=meta["output"],
         body=body.strip(),
         digest=hashlib.sha256(text.encode()).hexdigest()[:16],
     )

@@ -25,6 +25,7 @@ from .records import (
     AnnotatorKind,
     Answer,
     GivenLabel,
+    ModelCall,
     Purpose,
     Question,
     ReviewRequest,
@@ -36,6 +37,7 @@ from .schema import (
     annotation_rows,
     answers,
     artefacts,
+    calls,
     effects,
     events,
     ledger,
@@ -149,13 +151,14 @@ class Store:
                 f"({error.orig}): restore the project folder from a copy"
             ) from error
 
-    def _all(self, query: sa.Select[*tuple[Any, ...]]) -> list[dict[str, Any]]:
+    def rows(self, query: sa.Select[*tuple[Any, ...]]) -> list[dict[str, Any]]:
+        """What a query of the tables in `schema` finds, a dictionary a row."""
         with self._guard(), self._engine.connect() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
     def get_meta(self, key: str) -> str | None:
         """A value of the project's small key-value table, or `None`."""
-        rows = self._all(sa.select(meta.c.value).where(meta.c.key == key))
+        rows = self.rows(sa.select(meta.c.value).where(meta.c.key == key))
         return str(rows[0]["value"]) if rows else None
 
     def set_meta(self, key: str, value: str) -> None:
@@ -166,7 +169,7 @@ class Store:
 
     def effect(self, call: str) -> dict[str, Any] | None:
         """The recorded result of a call, or `None` when it has not happened."""
-        rows = self._all(sa.select(effects.c.result).where(effects.c.call == call))
+        rows = self.rows(sa.select(effects.c.result).where(effects.c.call == call))
         return dict(rows[0]["result"]) if rows else None
 
     def artefact(self, key: str) -> dict[str, Any] | None:
@@ -177,12 +180,12 @@ class Store:
     def _current_artefacts(self) -> dict[str, dict[str, Any]]:
         newest = sa.select(sa.func.max(artefacts.c.id)).group_by(artefacts.c.key)
         query = sa.select(artefacts.c.key, artefacts.c.value).where(artefacts.c.id.in_(newest))
-        return {row["key"]: row["value"] for row in self._all(query)}
+        return {row["key"]: row["value"] for row in self.rows(query)}
 
     def artefact_history(self, key: str) -> list[dict[str, Any]]:
         """All artefacts of a key, oldest first."""
         query = sa.select(artefacts.c.value).where(artefacts.c.key == key).order_by(artefacts.c.id)
-        rows = self._once(("history", key), lambda: self._all(query))
+        rows = self._once(("history", key), lambda: self.rows(query))
         return [dict(row["value"]) for row in rows]
 
     def annotations(
@@ -200,7 +203,7 @@ class Store:
             query = query.where(annotation_rows.c.purpose.in_(purposes))
         if kinds:
             query = query.where(annotation_rows.c.kind.in_(kinds))
-        return [_annotation(found) for found in self._all(query)]
+        return [_annotation(found) for found in self.rows(query)]
 
     def given_labels(self) -> list[GivenLabel]:
         """Every label that people gave or that was accepted without asking, oldest first."""
@@ -213,13 +216,15 @@ class Store:
             .where(table.purpose.in_(LABEL_PURPOSES), table.label.is_not(None))
             .order_by(table.id)
         )
-        return [GivenLabel(**row) for row in self._all(query)]
+        return [GivenLabel(**row) for row in self.rows(query)]
 
     def suggested_labels(self) -> dict[int, str]:
         """Row → the newest label that an annotator suggested."""
         table = annotation_rows.c
-        query = sa.select(table.row, table.label).where(table.purpose == "suggest")
-        return {row["row"]: row["label"] for row in self._all(query.order_by(table.id))}
+        query = sa.select(table.row, table.label).where(
+            table.purpose == "suggest", table.label.is_not(None)
+        )
+        return {row["row"]: row["label"] for row in self.rows(query.order_by(table.id))}
 
     def human_labels(self, purposes: Sequence[Purpose] = ()) -> dict[int, str]:
         """Row → label as a person gave it (the newest answer), for all or some purposes."""
@@ -239,7 +244,7 @@ class Store:
     def totals(self) -> Totals:
         """What the ledger adds up to."""
         query = sa.select(ledger.c.what, sa.func.sum(ledger.c.amount).label("sum"))
-        rows = self._once(("totals",), lambda: self._all(query.group_by(ledger.c.what)))
+        rows = self._once(("totals",), lambda: self.rows(query.group_by(ledger.c.what)))
         sums = {row["what"]: float(row["sum"]) for row in rows}
         return Totals(
             human_labels=int(sums.get("human_label", 0)),
@@ -248,15 +253,24 @@ class Store:
             seconds=sums.get("seconds", 0.0),
         )
 
+    def model_calls(self, *, key: str | None = None) -> list[ModelCall]:
+        """Calls of chat models in the order they were written, all or those of one key."""
+        names = [column.name for column in calls.c if column.name not in ("id", "event")]
+        query = sa.select(*(calls.c[name] for name in names)).order_by(calls.c.id)
+        if key is not None:
+            query = query.where(calls.c.key == key)
+        found = self.rows(query)
+        return [ModelCall(**{**row, "cached": bool(row["cached"])}) for row in found]
+
     def review(self, review: str) -> ReviewRequest:
         """The review request of an id."""
-        (row,) = self._all(sa.select(reviews).where(reviews.c.id == review))
+        (row,) = self.rows(sa.select(reviews).where(reviews.c.id == review))
         return _review(row)
 
     def reviews(self) -> list[ReviewRequest]:
         """All review requests, oldest first."""
         query = sa.select(reviews).order_by(reviews.c.event)
-        return self._once(("reviews",), lambda: [_review(row) for row in self._all(query)])
+        return self._once(("reviews",), lambda: [_review(row) for row in self.rows(query)])
 
     def asked_rows(self) -> set[int]:
         """Rows that were ever put before the reviewer."""
@@ -266,7 +280,7 @@ class Store:
         """Everything the reviewer did in a review, in order, answers taken back included."""
         query = sa.select(answers).where(answers.c.review == review).order_by(answers.c.id)
         names = [column.name for column in answers.c if column.name not in ("id", "event")]
-        return [Answer(**{name: row[name] for name in names}) for row in self._all(query)]
+        return [Answer(**{name: row[name] for name in names}) for row in self.rows(query)]
 
     def standing_answers(self, review: str) -> dict[int, Answer]:
         """Row → the answer that stands (the last one, unless it was taken back)."""
@@ -281,11 +295,11 @@ class Store:
     def events(self, *, after: int = 0) -> list[StoredEvent]:
         """Events of the trace with a sequence number above `after`."""
         query = sa.select(events).where(events.c.seq > after).order_by(events.c.seq)
-        return [stored_event(row) for row in self._all(query)]
+        return [stored_event(row) for row in self.rows(query)]
 
     def has_event(self, key: str) -> bool:
         """Whether an event of this key was recorded."""
-        return bool(self._all(sa.select(events.c.seq).where(events.c.key == key)))
+        return bool(self.rows(sa.select(events.c.seq).where(events.c.key == key)))
 
     def head(self) -> str:
         """The hash of the last event."""

@@ -132,6 +132,26 @@ class MetricEvent(_Event):
     """Where the items it was measured on came from."""
 
 
+class CallsEvent(_Event):
+    """A chat model was called; the answers stand in the table `calls`, which `wrote` vouches for.
+
+    Written while a tool still works, so that a call that was paid for is in the bill whatever
+    happens next.
+    """
+
+    type: Literal["calls"] = "calls"
+    model: str
+    why: str
+    made: int
+    cached: int
+    unusable: int
+    """Answers that failed, were refused, or did not have the form that was asked for."""
+    tokens_in: int
+    tokens_out: int
+    usd: float
+    seconds: float
+
+
 class ErrorEvent(_Event):
     """Something failed; the run went on, asked, or can be resumed."""
 
@@ -161,6 +181,7 @@ Event = Annotated[
     | ReviewEvent
     | AnswerEvent
     | MetricEvent
+    | CallsEvent
     | ErrorEvent
     | FinishEvent,
     Field(discriminator="type"),

@@ -104,6 +104,34 @@ class Charge:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelCall:
+    """One call of a chat model, made or answered from the cache; the raw answer is kept."""
+
+    key: str
+    """SHA-256 over model, messages, parameters and schema: the same key, the same question."""
+    model: str
+    why: str
+    status: str
+    cached: bool
+    tokens_in: int
+    tokens_out: int
+    usd: float
+    seconds: float
+    text: str
+    """The answer as the model wrote it."""
+    error: str = ""
+
+    def as_record(self) -> dict[str, Any]:
+        """Plain data in the form that is stored and hashed."""
+        return {
+            **asdict(self),
+            "cached": int(self.cached),
+            "usd": float(self.usd),
+            "seconds": float(self.seconds),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Artefact:
     """A named, versioned result of a tool: a small JSON value, perhaps pointing to a file.
 

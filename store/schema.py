@@ -108,15 +108,39 @@ answers = sa.Table(
     sa.Column("kind", sa.String, nullable=False),
 )
 
+calls = sa.Table(
+    "calls",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("event", sa.Integer, nullable=False, index=True),
+    sa.Column("key", sa.String, nullable=False, index=True),
+    sa.Column("model", sa.String, nullable=False),
+    sa.Column("why", sa.String, nullable=False),
+    sa.Column("status", sa.String, nullable=False),
+    sa.Column("cached", sa.Integer, nullable=False),
+    sa.Column("tokens_in", sa.Integer, nullable=False),
+    sa.Column("tokens_out", sa.Integer, nullable=False),
+    sa.Column("usd", sa.Float, nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("error", sa.Text, nullable=False),
+)
+
 LOGGED: dict[str, sa.Table] = {
-    table.name: table for table in (annotation_rows, ledger, artefacts, effects, reviews, answers)
+    table.name: table
+    for table in (annotation_rows, ledger, artefacts, effects, reviews, answers, calls)
 }
 """The append-only tables that trace events vouch for, by name."""
 
 
 Migration = Callable[[sa.Connection], None]
 
-MIGRATIONS: tuple[Migration, ...] = ()
+
+def _add_calls(connection: sa.Connection) -> None:
+    calls.create(connection)
+
+
+MIGRATIONS: tuple[Migration, ...] = (_add_calls,)
 """Number n brings a project of version n to version n + 1; version 1 is that of the first release.
 
 A new project is made with the tables above and needs none of them. Add to the end, never change

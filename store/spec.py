@@ -21,6 +21,8 @@ Autonomy = Literal["ask-all", "ask-labels", "auto"]
 LearnerName = Literal["linear", "svm", "bert", "setfit"]
 PolicyName = Literal["playbook", "llm"]
 RecipeName = Literal["standard", "uncertainty", "coverage", "adaptive", "random"]
+AnnotatorName = Literal["auto", "llm", "embedded"]
+GenerateName = Literal["no", "model", "augment"]
 ReviewerName = Literal["terminal", "simulated", "none"]
 Kind = Literal["single_label", "multi_label"]
 """Whether an item has exactly one label, or any number of them, none included."""
@@ -157,6 +159,10 @@ class Settings(_Strict):
     encoder: str = "all-MiniLM-L6-v2"
     policy: PolicyName = "playbook"
     llm: str = "none"
+    strong_llm: str = "none"
+    """A second chat model, better and dearer: it judges, and answers what the first doubts."""
+    annotator: AnnotatorName = "auto"
+    """Who suggests labels; `auto`: the chat model where there is one."""
     reviewer: ReviewerName = "terminal"
     reviewer_error_rate: Annotated[float, Field(ge=0, le=1)] = 0.0
     label_price: Annotated[float, Field(ge=0)] = 0.0
@@ -165,7 +171,22 @@ class Settings(_Strict):
     """US dollars for a million tokens read by the chat model."""
     price_out: Annotated[float, Field(ge=0)] = 0.0
     """US dollars for a million tokens written by the chat model."""
+    strong_price_in: Annotated[float, Field(ge=0)] = 0.0
+    strong_price_out: Annotated[float, Field(ge=0)] = 0.0
+    llm_cache: str = ""
+    """File that keeps the answers of chat models; empty: the user's cache folder; `none`: none."""
+    llm_concurrency: Annotated[int, Field(ge=0)] = 0
+    """Calls at once; 0: what suits the model."""
+    llm_rate: Annotated[float, Field(ge=0)] = 0.0
+    """Calls begun in a second; 0: no limit."""
+    generate: GenerateName = "no"
+    """Whether texts may be written for training: by the chat model, or recombined from the pool."""
     recipe: RecipeName = "standard"
     strategy: str = ""
     """An acquisition strategy in place of the recipe's, once there is a model; empty: that one."""
     seed: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def by_model(self) -> bool:
+        """Whether a chat model suggests labels."""
+        return self.annotator != "embedded" and self.llm != "none"

@@ -9,7 +9,16 @@ from typing import Any
 import sqlalchemy as sa
 
 from .events import Event
-from .records import Annotation, Answer, Artefact, Charge, ReviewRequest, canonical_json, digest_of
+from .records import (
+    Annotation,
+    Answer,
+    Artefact,
+    Charge,
+    ModelCall,
+    ReviewRequest,
+    canonical_json,
+    digest_of,
+)
 from .schema import LOGGED, events, meta
 from .trace import GENESIS, Place, event_hash
 
@@ -46,6 +55,10 @@ class Writer:
     def answer(self, answer: Answer) -> None:
         """Add one answer of the reviewer."""
         self._add("answers", [answer.as_record()])
+
+    def calls(self, calls: Iterable[ModelCall]) -> None:
+        """Add calls of a chat model, with the raw answers."""
+        self._add("calls", (call.as_record() for call in calls))
 
     def event(self, key: str, event: Event) -> str:
         """Append an event under a unique key, with all rows added since the last one.

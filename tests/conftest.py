@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
@@ -25,3 +26,9 @@ def pytest_runtest_setup() -> None:
     # As a hook and not a fixture, so that fixtures of any scope are held to it; the plugin's own
     # teardown lifts it.
     pytest_socket.socket_allow_hosts(["127.0.0.1", "::1", "localhost"], allow_unix_socket=True)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers of chat models are kept for one test, not in the home of who runs it."""
+    monkeypatch.setenv("LABELWRIGHT_CACHE", str(tmp_path_factory.getbasetemp() / uuid.uuid4().hex))

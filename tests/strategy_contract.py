@@ -8,11 +8,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from advising import adviser
 from labelwright.store.errors import UserError
+from labelwright.tools.llm_selection.adviser import Adviser
 from labelwright.tools.strategies import STRATEGIES, Candidates, Need, Selection, Strategy, strategy
 from labelwright.tools.uncertainty import MEASURES
 from numpy.typing import NDArray
 
+ADVISER = adviser()
 _WORDS = ("when", "does", "my", "new", "card", "parcel", "refund", "arrive", "fail", "cost")
 
 
@@ -41,6 +44,7 @@ def pool(n: int, *, seed: int = 0, labelled: int = 6, d: int = 8, classes: int =
         labelled_rows=np.arange(labelled) + 10 * n + 10,
         labels=rng.integers(0, classes, labelled),
         label_vectors=unit(rng.standard_normal((classes, d))),
+        adviser=ADVISER,
     )
 
 
@@ -90,6 +94,11 @@ class CountingSource:
         self.asked.setdefault("label_vectors", []).append(np.empty(0, dtype=np.int64))
         assert self.full.label_vectors is not None
         return self.full.label_vectors
+
+    def adviser(self) -> Adviser:
+        self.asked.setdefault("adviser", []).append(np.empty(0, dtype=np.int64))
+        assert self.full.adviser is not None
+        return self.full.adviser
 
     def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         found = self._found("vectors", rows).vectors

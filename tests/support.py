@@ -22,16 +22,14 @@ from labelwright.app.reviewers import Desk
 from labelwright.app.runs import RunResult, run
 from labelwright.graphs.state import ApprovalAnswer
 from labelwright.models.compute import SILENT
+from labelwright.models.llm.base import Call, Failure, Message, Reply, Request
 from labelwright.models.progress import Progress
 from labelwright.store.events import DecisionEvent
 from labelwright.store.records import AnnotatorKind
 from labelwright.store.spec import TaskSpec
-from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatResult
-from langchain_core.runnables import Runnable, RunnableLambda
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import BaseModel
+from scripted import ScriptedBackend
 
 LABELS = ("billing", "bug", "praise")
 GOAL = "Sort the messages into billing, bug and praise"
@@ -286,65 +284,51 @@ def seen(**changes: Any) -> Observation:
     return Observation.model_validate({**START, **changes})
 
 
-def call(tool: str, **args: Any) -> AIMessage:
+def call(tool: str, **args: Any) -> Reply:
     """A chat model's answer with one tool call; `reason` is given unless named."""
     given = {"reason": "the script says so", **args}
-    return AIMessage(content="", tool_calls=[{"name": tool, "args": given, "id": "call-1"}])
+    return Reply("", calls=(Call(tool, json.dumps(given)),))
 
 
-Reply = AIMessage | Exception | Callable[[list[BaseMessage]], AIMessage]
+Said = Reply | Exception | Callable[[Sequence[Message]], Reply]
 
 
-class ScriptedChat(BaseChatModel):
+class ScriptedChat(ScriptedBackend):
     """Gives the replies of a script in order; the last one is given again and again."""
 
-    replies: list[Any] = Field(default_factory=list)
-    """`Reply` values for calls."""
-    drafts: list[Any] = Field(default_factory=list)
-    """Answers to structured requests, an exception to fail."""
-    heard: list[list[BaseMessage]] = Field(default_factory=list)
-    """The messages of every call."""
-    offered: list[tuple[list[str], Any]] = Field(default_factory=list)
-    """Names of the tools bound, with the `tool_choice`."""
+    def __init__(self, replies: Sequence[Said] = (), drafts: Sequence[Any] = ()) -> None:
+        """`replies` to what offers tools; `drafts` to the rest: a model, plain data, an error."""
+        super().__init__(self._next, name="scripted:chat", concurrency=1)
+        self.replies, self.drafts = list(replies), list(drafts)
 
     @property
-    def _llm_type(self) -> str:
-        return "scripted"
+    def heard(self) -> list[tuple[Message, ...]]:
+        """The messages of every call that offered tools."""
+        return [request.messages for request in self.asked if request.tools]
 
-    def bind_tools(
-        self, tools: Sequence[Any], *, tool_choice: Any = None, **kwargs: Any
-    ) -> Runnable[Any, AIMessage]:
-        """Remember what was offered; the script answers whatever it says."""
-        self.offered.append(([tool.name for tool in tools], tool_choice))
-        return self
+    @property
+    def offered(self) -> list[list[str]]:
+        """Names of the tools offered, by call."""
+        return [[tool.name for tool in each.tools] for each in self.asked if each.tools]
 
-    def with_structured_output(self, schema: Any, **kwargs: Any) -> Runnable[Any, Any]:
-        """The next draft, as it is."""
-
-        def answer(prompt: Any) -> Any:
-            draft = self.drafts.pop(0)
+    def _next(self, request: Request) -> Reply | Failure:
+        if not request.tools:
+            draft = self.drafts.pop(0) if len(self.drafts) > 1 else self.drafts[0]
             if isinstance(draft, Exception):
-                raise draft
-            return draft
-
-        return RunnableLambda(answer)
-
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: Any = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        self.heard.append(list(messages))
-        reply: Reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
-        if isinstance(reply, Exception):
-            raise reply
-        answer = reply if isinstance(reply, AIMessage) else reply(messages)
-        return ChatResult(generations=[ChatGeneration(message=answer)])
+                return _failed(draft)
+            data = draft.model_dump() if isinstance(draft, BaseModel) else draft
+            return Reply(json.dumps(data))
+        said = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+        if isinstance(said, Exception):
+            return _failed(said)
+        return said if isinstance(said, Reply) else said(request.messages)
 
 
-def follows_playbook(heard: list[BaseMessage]) -> AIMessage:
+def _failed(error: Exception) -> Failure:
+    return Failure("request", f"{type(error).__name__}: {error}")
+
+
+def follows_playbook(heard: Sequence[Message]) -> Reply:
     """A chat model that reads the state it was given and decides as the playbook would."""
     text = next(str(each.content) for each in heard if "State of the project" in str(each.content))
     state = json.loads(text.partition("\n")[2])

@@ -13,6 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..store.errors import UserError
 
+MIN_GOLD = 8
+"""Gold items below which no confidence is given: absent means that a person is asked."""
+DELTA = 0.1
+"""Chance with which the threshold may fail to keep the risk it was chosen for."""
 GRID = tuple(round(0.99 - 0.01 * step, 2) for step in range(99))
 """Thresholds from strict to loose, fixed before any gold item is seen."""
 
@@ -73,20 +77,40 @@ def accept_threshold(
         UserError: shapes or values that do not fit.
     """
     x, right = checked_flags(confidence, correct, empty_allowed=True)
-    begin = _begin(len(x), risk, delta)
     steps = np.sort(np.asarray(grid, dtype=np.float64))[::-1]
     accepted = x[None, :] >= steps[:, None]
     n = accepted.sum(axis=1)
     errors = (accepted & ~right[None, :]).sum(axis=1)
-    tested = np.flatnonzero(n >= begin)
+    best = last_supported(n, errors, gold=len(x), risk=risk, delta=delta)
+    if best is None:
+        return None
+    return Threshold(float(steps[best]), risk, delta, int(n[best]), int(errors[best]), len(x))
+
+
+def last_supported(
+    accepted: NDArray[np.int64], errors: NDArray[np.int64], *, gold: int, risk: float, delta: float
+) -> int | None:
+    """The last of a sequence of settings that gold supports, see `accept_threshold`.
+
+    Args:
+        accepted: (s,) gold items accepted by each setting; the order was fixed before any gold.
+        errors: (s,) wrong ones among them.
+        gold: items in all.
+        risk: errors allowed among the accepted, in (0, 1).
+        delta: chance allowed for breaking the promise, in (0, 1).
+
+    Returns:
+        Its place, or `None` when none is supported.
+
+    Raises:
+        UserError: `risk` or `delta` outside (0, 1).
+    """
+    tested = np.flatnonzero(accepted >= _begin(gold, risk, delta))
     from scipy.stats import binom
 
-    failed = binom.cdf(errors[tested], n[tested], risk) > delta
+    failed = np.atleast_1d(binom.cdf(errors[tested], accepted[tested], risk) > delta)
     supported = tested[: int(failed.argmax()) if failed.any() else len(tested)]
-    if len(supported) == 0:
-        return None
-    best = supported[-1]
-    return Threshold(float(steps[best]), risk, delta, int(n[best]), int(errors[best]), len(x))
+    return int(supported[-1]) if len(supported) else None
 
 
 def gold_needed(risk: float, delta: float) -> int:

@@ -1,9 +1,9 @@
-"""`annotate_samples`: the embedded annotator's answer for each item of the batch."""
+"""`annotate_samples`: an answer for each item of the batch, by the chat model or the embedded."""
 
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,18 +11,28 @@ from pydantic import Field
 
 from ..store.errors import UserError
 from ..store.records import Annotation, Artefact, Charge
-from .annotate_sets import DELTA, MIN_GOLD, annotate_sets
+from .acceptance import DELTA, MIN_GOLD, accept_threshold
+from .annotate_llm import ModelArgs, annotate_with_model
+from .annotate_sets import annotate_sets
 from .base import Outcome, Tool, ToolArgs, ToolContext
-from .calibration import accept_threshold, fit_temperature
+from .calibration import fit_temperature
 from .embedded import EmbeddedAnnotator, rationale
 from .labels import gold_labels, training_labels
 
 
 class AnnotateArgs(ToolArgs):
-    """How the annotator explains itself."""
+    """Who annotates, and how."""
 
+    annotator: Annotated[
+        Literal["auto", "llm", "embedded"],
+        Field(
+            description="auto: as the run was set up; llm: the chat model; embedded: label "
+            "descriptions and the nearest labelled texts, for when the chat model is no use"
+        ),
+    ] = "auto"
+    model: Annotated[ModelArgs, Field(description="how the chat model is asked")] = ModelArgs()
     rationales: Annotated[
-        bool, Field(description="name the nearest labelled texts and the decisive words")
+        bool, Field(description="embedded: name the nearest labelled texts and the decisive words")
     ] = True
 
 
@@ -44,6 +54,8 @@ class AnnotateSamples(Tool[AnnotateArgs]):
         if batch is None:
             raise UserError("there is no batch to annotate: call select_samples first")
         rows = np.array(batch["rows"], dtype=np.int64)
+        if _by_model(context, args):
+            return annotate_with_model(context, args.model, rows, batch["round"])
         if context.spec.several:
             return annotate_sets(context, batch, rows, rationales=args.rationales)
         annotator = _annotator(context)
@@ -90,6 +102,11 @@ class AnnotateSamples(Tool[AnnotateArgs]):
             charges=(Charge("seconds", time.perf_counter() - started, self.name),),
             artefacts=(Artefact("suggestions", value),),
         )
+
+
+def _by_model(context: ToolContext, args: AnnotateArgs) -> bool:
+    who = context.settings.annotator if args.annotator == "auto" else args.annotator
+    return who == "llm" or (who == "auto" and context.asker("main") is not None)
 
 
 def _annotator(context: ToolContext) -> EmbeddedAnnotator:

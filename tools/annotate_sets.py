@@ -10,16 +10,12 @@ from numpy.typing import NDArray
 
 from ..store.label_sets import shown
 from ..store.records import Annotation, Artefact, Charge
+from .acceptance import DELTA, MIN_GOLD, accept_threshold
 from .base import Outcome, ToolContext
-from .calibration import accept_threshold
 from .embedded_sets import EmbeddedSetAnnotator, SetSuggestion, set_rationale
 from .labels import LabelledRows, gold_labels, training_labels
 from .set_calibration import fit_confidence
 
-MIN_GOLD = 8
-"""Below this many gold items a confidence cannot be calibrated and stays absent."""
-DELTA = 0.1
-"""Chance with which the threshold may fail to keep the risk it was chosen for."""
 LONGEST = 60
 """Characters of a neighbour's text that are shown."""
 

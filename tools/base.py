@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ..models.encoders import Encoder
 from ..models.learners import Learner
+from ..models.llm.base import Asker
 from ..models.progress import NoProgress, Progress
 from ..store.database import Store
 from ..store.events import MetricEvent
@@ -28,10 +29,20 @@ from ..store.pool import Pool
 from ..store.records import Annotation, Artefact, Charge, ReviewRequest
 from ..store.spec import Settings, TaskSpec
 from ..store.vectors import Vectors
-from .budget import LabelPlan, label_plan
+from .budget import LabelPlan, gold_wanted, label_plan
 from .hidden import PoolHidden, RowsHidden
 from .label_form import LabelForm, form_of
 from .predictions import Predictions
+
+ModelRole = Literal["main", "strong", "judge"]
+"""What a chat model is for: `strong` is the dearer one of a cascade, `judge` checks another's work.
+
+Where no second model is given there is no `strong`, and the main one judges.
+"""
+
+
+def _no_model(_: ModelRole) -> None:
+    return None
 
 
 class ToolArgs(BaseModel):
@@ -100,6 +111,8 @@ class ToolContext:
     settings: Settings
     bench: Workbench
     step: int
+    asker: Callable[[ModelRole], Asker | None] = _no_model
+    """The chat model of a role, whose calls this run pays; `None` where there is none."""
 
     @property
     def call(self) -> str:
@@ -122,7 +135,12 @@ class ToolContext:
     def plan(self) -> LabelPlan:
         """How the run's human labels are divided."""
         unique = len(self.pool.unique_rows)
-        return label_plan(self.spec.budgets, unique, self.settings.learner)
+        return label_plan(
+            self.spec.budgets,
+            unique,
+            self.settings.learner,
+            gold_wanted=gold_wanted(self.spec.target_accuracy, by_model=self.settings.by_model),
+        )
 
     def folder(self, name: str) -> Path:
         """A folder of the project, made if it is missing."""

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 
 from ..store.database import Store
 from ..store.spec import Budgets, LearnerName
+from .acceptance import DELTA, gold_needed
 
 GOLD_SHARE, GOLD_LEAST, GOLD_MOST = 0.15, 10, 60
+GOLD_PART = 3
+"""A chat model's answers are worth measuring well, with no more than this part of the labels."""
 AUDIT_SHARE, AUDIT_LEAST, AUDIT_MOST = 0.25, 10, 300
 ROUNDS: dict[LearnerName, int] = {"linear": 5, "svm": 5, "bert": 3, "setfit": 3}
 """More rounds choose better; a learner that takes minutes to fit gets fewer."""
@@ -33,17 +36,34 @@ class LabelPlan:
         return self.train + self.gold + self.audit
 
 
-def label_plan(budgets: Budgets, items: int, learner: LearnerName) -> LabelPlan:
+def gold_wanted(target_accuracy: float | None, *, by_model: bool) -> int:
+    """Gold items with which a chat model's sure labels may need no person; 0 where none annotates.
+
+    Twice as many as are needed where all are accepted and right (`acceptance.gold_needed`): a
+    threshold accepts a part of them, and one of them may be wrong.
+    """
+    if target_accuracy is None or not by_model:
+        return 0
+    return 2 * gold_needed(1 - target_accuracy, DELTA)
+
+
+def label_plan(
+    budgets: Budgets, items: int, learner: LearnerName, *, gold_wanted: int = 0
+) -> LabelPlan:
     """Divide the human labels of a budget.
 
     Args:
         budgets: what may be spent.
         items: unique items of the pool; no more can be asked about.
         learner: what the rounds will train.
+        gold_wanted: gold items that would be of use (`gold_wanted`); at most a third of the labels
+            are given to them.
     """
     total = min(items, UNLIMITED if budgets.human_labels is None else budgets.human_labels)
     audit = min(AUDIT_MOST, max(AUDIT_LEAST, round(total * AUDIT_SHARE)), total // 2)
     gold = min(GOLD_MOST, max(GOLD_LEAST, round(total * GOLD_SHARE))) if total >= SMALL else 0
+    if total >= SMALL:
+        gold = max(gold, min(gold_wanted, total // GOLD_PART))
     train = total - audit - gold
     rounds = max(1, min(ROUNDS[learner], train // 10))
     return LabelPlan(train, gold, audit, rounds, max(1, -(-train // rounds)))

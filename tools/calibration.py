@@ -32,6 +32,7 @@ __all__ = [
     "fit_isotonic",
     "fit_temperature",
     "gold_needed",
+    "out_of_fold",
 ]
 
 ISOTONIC_FROM = 300
@@ -146,7 +147,7 @@ class CalibrationReport:
     """Which calibration was chosen, and its error on gold items it was not fitted on.
 
     Attributes:
-        method: `temperature` or `isotonic`.
+        method: `temperature`, `isotonic` or `per class`.
         n: gold items.
         error: expected calibration error after, each item judged by a fit without it (5 folds).
         error_low: lower end of its bootstrap interval.
@@ -155,7 +156,7 @@ class CalibrationReport:
         level: of the interval.
     """
 
-    method: Literal["temperature", "isotonic"]
+    method: Literal["temperature", "isotonic", "per class"]
     n: int
     error: float
     error_low: float
@@ -243,7 +244,8 @@ def choose(
         "isotonic" if len(y) >= isotonic_from else "temperature"
     )
     correct = p.argmax(axis=1) == y
-    held_out = _out_of_fold(p, y, method, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    held_out = out_of_fold(p, y, lambda some, truth: _fit(some, truth, method), rng)
     error, low, high = calibration_error_interval(held_out, correct, seed=seed, level=level)
     before = expected_calibration_error(p.max(axis=1), correct)
     report = CalibrationReport(method, len(y), error, low, high, before, level)
@@ -290,27 +292,39 @@ def calibration_error_interval(
     return estimate, min(float(low), estimate), max(float(high), estimate)
 
 
+def out_of_fold(
+    probabilities: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    fit: Callable[[NDArray[np.float64], NDArray[np.int64]], Calibrator],
+    rng: np.random.Generator,
+) -> NDArray[np.float32]:
+    """Confidence in each gold item by a calibration that was fitted without it (5 folds).
+
+    Args:
+        probabilities: (n, C), rows sum to 1.
+        labels: (n,) the right labels.
+        fit: makes a calibrator from some of both.
+        rng: of the folds.
+
+    Returns:
+        (n,) float32, in [0, 1].
+    """
+    folds = min(5, len(labels))
+    fold = rng.permutation(len(labels)) % folds
+    confidence = np.empty(len(labels), dtype=np.float32)
+    for f in range(folds):
+        held = fold == f
+        fitted = fit(probabilities[~held], labels[~held])
+        confidence[held] = fitted.confidence(probabilities[held])
+    return confidence
+
+
 def _fit(
     p: NDArray[np.float64], y: NDArray[np.int64], method: Literal["temperature", "isotonic"]
 ) -> Calibrator:
     if method == "isotonic":
         return fit_isotonic(p.max(axis=1), p.argmax(axis=1) == y)
     return fit_temperature(p, y)
-
-
-def _out_of_fold(
-    p: NDArray[np.float64],
-    y: NDArray[np.int64],
-    method: Literal["temperature", "isotonic"],
-    rng: np.random.Generator,
-) -> NDArray[np.float32]:
-    folds = min(5, len(y))
-    fold = rng.permutation(len(y)) % folds
-    confidence = np.empty(len(y), dtype=np.float32)
-    for f in range(folds):
-        held = fold == f
-        confidence[held] = _fit(p[~held], y[~held], method).confidence(p[held])
-    return confidence
 
 
 def _lowest(cost: Callable[[float], float], low: float, high: float) -> float:

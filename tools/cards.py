@@ -16,6 +16,7 @@ from ..store.database import Store
 from ..store.pool import Pool
 from ..store.spec import Settings, TaskSpec
 from .export import SECOND, SETS, columns_of
+from .generation.using import sources
 from .rendering import page
 from .report import calibration_words, certificate_words, inside_words
 from .summary import NO_LABEL, Summary, duration, level_words, percent, summarise
@@ -63,6 +64,7 @@ def model_card(store: Store, pool: Pool, spec: TaskSpec, settings: Settings) -> 
         settings=settings,
         summary=summary,
         trained=_trained_on(store, model),
+        generated=[each.words for each in sources(store, model)],
         encoder_literal=json.dumps(settings.encoder),
         labels_literal=json.dumps(spec.label_names),
         metrics=_model_metrics(summary),

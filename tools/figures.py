@@ -141,6 +141,41 @@ def confusion_matrix(counts: NDArray[np.int64], names: Sequence[str]) -> str:
     return _svg("Labels by a person against labels by the machine", described, parts, high)
 
 
+def diagonal_chart(
+    title: str,
+    across: str,
+    spots: Sequence[tuple[float, float, float, float]],
+    told: Sequence[str],
+) -> str:
+    """Points with intervals on two axes from 0 to 1, with the diagonal on which they should lie.
+
+    Args:
+        title: of the figure.
+        across: name of the axis across.
+        spots: (x, y, low, high) of each point, all in [0, 1].
+        told: what each point says in words.
+    """
+    right = _Scale(0.0, 1.0, LEFT + 12, WIDTH - RIGHT - 12)
+    up = _Scale(0.0, 1.0, HEIGHT - BOTTOM, TOP)
+    parts = [*_y_grid(up)]
+    parts += [
+        f'<text x="{right(tenth / 10)}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">'
+        f"{10 * tenth}%</text>"
+        for tenth in range(0, 11, 2)
+    ]
+    parts.append(
+        f'<line x1="{right(0)}" y1="{up(0)}" x2="{right(1)}" y2="{up(1)}" class="target"/>'
+    )
+    for (x, y, low, high), words in zip(spots, told, strict=True):
+        parts.append(
+            f'<line class="whisker" x1="{right(x)}" x2="{right(x)}" y1="{up(high)}" '
+            f'y2="{up(low)}"/><circle class="dot" cx="{right(x)}" cy="{up(y)}" r="4">'
+            f"<title>{escape(words)}</title></circle>"
+        )
+    parts.append(_x_title(escape(across)))
+    return _svg(title, "; ".join(told), parts)
+
+
 class _Scale:
     """Maps numbers onto the drawing."""
 

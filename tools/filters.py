@@ -23,6 +23,7 @@ __all__ = [
     "duplicate_groups",
     "filter_near_duplicates",
     "max_rouge_l",
+    "nearest",
     "normalise",
     "rouge_l",
 ]
@@ -131,7 +132,7 @@ class _Judge:
         self._words = RougeIndex(batch.texts, [*kept.texts, *batch.texts])
         self._known = np.arange(len(self._rows)) < self._kept
         if batch.vectors is not None and kept.vectors is not None:
-            self._nearest = _nearest(batch.vectors, kept.vectors)
+            self._nearest = nearest(batch.vectors, kept.vectors)
             self._top, self._inside = 0, np.empty((0, 0), dtype=np.float32)
 
     def rejection(self, place: int) -> Rejection | None:
@@ -172,7 +173,7 @@ class _Judge:
         """Compare a block with all rows accepted before it, and with itself."""
         block = vectors[top : top + _ROW_BLOCK]
         taken = np.array(self.accepted, dtype=np.int64)
-        score, which = _nearest(block, vectors[taken])
+        score, which = nearest(block, vectors[taken])
         better = top + np.flatnonzero(score > self._nearest[0][top : top + _ROW_BLOCK])
         self._nearest[0][better] = score[better - top]
         self._nearest[1][better] = self._kept + taken[which[better - top]]
@@ -186,7 +187,7 @@ class _Judge:
         return f"ROUGE-L {score:.3f} with row {like}, limit {self._rouge:g}", like
 
 
-def _nearest(
+def nearest(
     vectors: NDArray[np.float32], others: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Largest cosine of each vector with any of the others, and which; -2 and -1 for no others."""

@@ -54,7 +54,7 @@ class MeasureUncertainty(Tool[MeasureArgs]):
             "max_uncertainty": round(float(uncertainty.max()), 6),
             "expected_error": _expected_error(scores),
             "calibrated": model["temperature"] is not None,
-            **_against_last(context, scores),
+            **_against_last(context, scores, model),
             "predicted": _counts(context, scores),
             "computed": computed,
             "reused": len(scores.rows) - computed,
@@ -95,9 +95,16 @@ def _expected_error(scores: Scores) -> float:
     return round(float(1.0 - scores.confidence().mean(dtype=np.float64)), 6)
 
 
-def _against_last(context: ToolContext, scores: Scores) -> dict[str, float | None]:
+def _against_last(
+    context: ToolContext, scores: Scores, model: dict[str, Any]
+) -> dict[str, float | None]:
     """Cohen's kappa with the labels of the model before, and the share of them that changed."""
     previous = context.store.artefact("scores")
+    if model.get("generated") and not model["final"]:
+        # Its twin without generated items shares its labels: their likeness is no stability.
+        history = context.store.artefact_history("scores")
+        earlier = [each for each in history if each["round"] < model["round"]]
+        previous = earlier[-1] if earlier else None
     if previous is None:
         return {"kappa": None, "changed_share": None}
     before, now = scores_at(context.store, previous).labels(), scores.labels()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import Field, ValidationError, create_model
 
+from ..models.llm.base import ToolSpec
 from ..store.errors import UserError
 from .annotate_samples import AnnotateSamples
 from .base import Tool, ToolArgs
@@ -16,13 +17,11 @@ from .embed_pool import EmbedPool
 from .estimate_quality import EstimateQuality
 from .filter_samples import FilterSamples
 from .finish import Finish
+from .generate_samples import GenerateSamples
 from .measure_uncertainty import MeasureUncertainty
 from .request_review import RequestReview
 from .select_samples import SelectSamples
 from .train_model import TrainModel
-
-if TYPE_CHECKING:
-    from langchain_core.tools import BaseTool
 
 TOOLS: Mapping[str, Tool[Any]] = MappingProxyType(
     {
@@ -32,6 +31,7 @@ TOOLS: Mapping[str, Tool[Any]] = MappingProxyType(
             SelectSamples(),
             AnnotateSamples(),
             FilterSamples(),
+            GenerateSamples(),
             RequestReview(),
             TrainModel(),
             MeasureUncertainty(),
@@ -61,22 +61,14 @@ def checked_args(name: str, args: Mapping[str, Any]) -> ToolArgs:
     return checked
 
 
-def as_langchain(tool: Tool[Any]) -> BaseTool:
+def as_tool_spec(tool: Tool[Any]) -> ToolSpec:
     """The tool as a chat model sees it: its arguments and a reason, which is required.
 
-    The returned tool describes a call and does not run it: the graph's `act` node does, once.
+    It describes a call and does not run it: the graph's `act` node does, once.
     """
-    from langchain_core.tools import StructuredTool
-
     schema = create_model(
         f"{tool.name}_call",
         __base__=tool.Args,
         reason=(str, Field(min_length=1, description="why this call, why now")),
     )
-
-    def describe(**arguments: Any) -> dict[str, Any]:
-        return {"tool": tool.name, "args": arguments}
-
-    return StructuredTool.from_function(
-        describe, name=tool.name, description=tool.description, args_schema=schema
-    )
+    return ToolSpec(tool.name, tool.description, schema.model_json_schema())

@@ -68,15 +68,17 @@ class RequestReview(Tool[ReviewArgs]):
             raise UserError("the batch has no suggestions yet: call annotate_samples first")
         found = context.store.annotations(purposes=("suggest",))
         latest = {each.row: each for each in found if each.round == batch["round"]}
-        threshold = notes["threshold"]
+        threshold, sure = notes["threshold"], set(notes.get("accepted", ()))
         accepted: list[Annotation] = []
         questions: list[Question] = []
         for row in batch["rows"]:
             note = latest[row]
-            if threshold is not None and _certainty(context, note) >= threshold:
+            by_score = threshold is not None and _certainty(context, note) >= threshold
+            if by_score or row in sure:
                 accepted.append(_accept(note))
             elif len(questions) < k:
-                questions.append(_question(note, context))
+                question = _question(note, context)
+                questions.append(question if notes.get("shown", True) else Question(row=row))
         request = ReviewRequest(f"train-{context.call}", "train", tuple(questions), context.round)
         return Outcome(
             result={

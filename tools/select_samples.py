@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,8 @@ from ..store.records import Artefact, Charge
 from .base import Outcome, Tool, ToolArgs, ToolContext
 from .gains import adapts, gains_so_far
 from .labels import human_labels, unlabelled_rows
-from .strategies import STRATEGIES, Candidates, strategy
+from .llm_selection.adviser import Adviser
+from .strategies import STRATEGIES, Candidates, Strategy, strategy
 from .strategies.one_label import check_sets
 from .strategies.wrappers import WRAPPERS, usage
 from .train_model import current_learner, inputs_of, predictions_of
@@ -25,11 +26,15 @@ DRAWS = 10
 _OF_A_MODEL = frozenset({"probabilities", "samples"})
 
 
-def _names(*, with_model: bool) -> str:
-    """The strategies that need a model's scores, or those that do not, for a description."""
-    return ", ".join(
-        name for name, one in STRATEGIES.items() if bool(one.needs & _OF_A_MODEL) == with_model
-    )
+def _names(kind: Literal["plain", "scored", "advised"]) -> str:
+    """The strategies that need nothing, a model's scores, or a chat model, for a description."""
+    return ", ".join(name for name, one in STRATEGIES.items() if _kind(one) == kind)
+
+
+def _kind(one: Strategy) -> Literal["plain", "scored", "advised"]:
+    if "adviser" in one.needs:
+        return "advised"
+    return "scored" if one.needs & _OF_A_MODEL else "plain"
 
 
 class SelectArgs(ToolArgs):
@@ -51,7 +56,8 @@ class SelectSamples(Tool[SelectArgs]):
     name = "select_samples"
     description = (
         "Choose the next k unlabelled items with an acquisition strategy. Without a model: "
-        f"{_names(with_model=False)}. With the current model's scores: {_names(with_model=True)}. "
+        f"{_names('plain')}. With the current model's scores: {_names('scored')}. "
+        f"With a chat model that chooses: {_names('advised')}. "
         f"Wrappers around them: {', '.join(usage(one) for one in WRAPPERS.values())}."
     )
     Args = SelectArgs
@@ -124,6 +130,16 @@ class _Source:
     def label_vectors(self) -> NDArray[np.float32]:
         return self._context.bench.encoder.encode(self._context.label_texts)
 
+    def adviser(self) -> Adviser:
+        context = self._context
+        asker = context.asker("main")
+        if asker is None:
+            raise UserError(
+                f"strategy {self._chosen!r} asks a chat model and this run has none: give one with "
+                f"--llm, or use one of {_names('plain')}"
+            )
+        return Adviser(asker, context.spec.goal, tuple(context.label_texts))
+
     def predicted(self) -> int:
         """Rows that the model had to predict for this call."""
         if not len(self._asked):
@@ -135,7 +151,7 @@ class _Source:
         if model is None:
             raise UserError(
                 f"strategy {self._chosen!r} needs a model's scores and there is no model: call "
-                f"train_model first, or use one of {_names(with_model=False)}"
+                f"train_model first, or use one of {_names('plain')}"
             )
         return model
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..store.bill import BillLine, model_bill
 from ..store.database import Store
 from ..store.label_sets import decode
 from ..store.pool import Pool
@@ -112,6 +113,8 @@ class Summary:
     usd: float
     tokens: int
     seconds: float
+    models: tuple[BillLine, ...]
+    """What the chat models were asked, and what they cost."""
     certificate: dict[str, Any] | None
     """The certificate of the labels as they are frozen now; none of labels given up since."""
     model: dict[str, Any] | None
@@ -159,6 +162,7 @@ def summarise(store: Store, pool: Pool, spec: TaskSpec) -> Summary:
         usd=totals.usd,
         tokens=totals.tokens,
         seconds=totals.seconds,
+        models=tuple(model_bill(store)),
         certificate=live_certificate(store),
         model=store.artefact("model"),
         quality=tuple(store.artefact_history("quality")),

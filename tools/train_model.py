@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,8 @@ from ..store.files import write_folder
 from ..store.records import Artefact, Charge
 from ..store.spec import LearnerName
 from .base import Outcome, Tool, ToolArgs, ToolContext
+from .gating import compare
+from .generation.records import GATE, NONE, GeneratedItems, generated_items
 from .labels import LabelledRows, gold_labels, training_labels
 from .predictions import Predictions
 
@@ -39,6 +42,13 @@ class TrainArgs(ToolArgs):
     final: Annotated[
         bool, Field(description="also learn from the gold items: the model to hand over")
     ] = False
+    generated: Annotated[
+        bool,
+        Field(
+            description="also learn from the generated items that passed their filters; used only "
+            "if the gold items do not get worse"
+        ),
+    ] = False
 
 
 class TrainModel(Tool[TrainArgs]):
@@ -58,7 +68,16 @@ class TrainModel(Tool[TrainArgs]):
         labelled = training_labels(context.store, final=args.final)
         if not len(labelled):
             raise UserError("there is no label to train on: request a review of a batch first")
-        learner = fit(context, kind, labelled)
+        choice = _choose(context, kind, labelled, args)
+        gate = () if choice.gate is None else (Artefact(GATE, choice.gate),)
+        if choice.learner is None:
+            seconds = Charge("seconds", time.perf_counter() - started, self.name)
+            return Outcome(
+                result={"model": "kept as it was", "generated": choice.gate},
+                charges=(seconds,),
+                artefacts=gate,
+            )
+        learner = choice.learner
         write_folder(context.folder("models") / context.call, learner.save)
         model = {
             "name": context.call,
@@ -69,7 +88,9 @@ class TrainModel(Tool[TrainArgs]):
             "round": context.round,
             "final": args.final,
         }
-        calibration, origin = _calibrate(context, model, kind, labelled)
+        if len(choice.items):
+            model["generated"] = list(choice.items.ids)
+        calibration, origin = _calibrate(context, model, kind, labelled, choice.items)
         model |= {**calibration, "calibrated_on": origin}
         return Outcome(
             result={
@@ -79,14 +100,102 @@ class TrainModel(Tool[TrainArgs]):
                 "final": args.final,
                 "temperature": model["temperature"],
                 "calibrated_on": origin,
+                **({} if choice.gate is None else {"generated": choice.gate}),
+                **({"generated_items": len(choice.items)} if len(choice.items) else {}),
             },
             charges=(Charge("seconds", time.perf_counter() - started, self.name),),
-            artefacts=(Artefact("model", model),),
+            artefacts=(*gate, Artefact("model", model)),
         )
 
 
-def fit(context: ToolContext, kind: LearnerName, labelled: LabelledRows) -> Learner:
-    """A learner of `kind`, fitted on the given rows with the call's seed."""
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """The fitted learner, the generated items in it, and the comparison that decided on them.
+
+    `learner` is `None` where the current model stays.
+    """
+
+    learner: Learner | None
+    items: GeneratedItems = NONE
+    gate: dict[str, Any] | None = None
+
+
+def _choose(
+    context: ToolContext, kind: LearnerName, labelled: LabelledRows, args: TrainArgs
+) -> _Choice:
+    if not args.generated:
+        return _Choice(fit(context, kind, labelled))
+    items = generated_items(context.store)
+    if not len(items):
+        raise UserError(
+            "there are no generated items: call generate_samples, or leave generated out"
+        )
+    if not args.final:
+        return _weighed(context, kind, labelled, items)
+    gate = context.store.artefact(GATE)
+    if gate is None or gate["generated"] != items.digest or not gate["used"]:
+        raise UserError(
+            "the generated items were not found to help: compare them on gold first, with "
+            "final=false, or leave generated out"
+        )
+    return _Choice(fit(context, kind, labelled, items), items)
+
+
+def _weighed(
+    context: ToolContext, kind: LearnerName, labelled: LabelledRows, items: GeneratedItems
+) -> _Choice:
+    """Train with and without the generated items; the one that is worse on gold is not used."""
+    gold = gold_labels(context.store)
+    if len(gold) < MIN_GOLD:
+        raise UserError(
+            f"there are {len(gold)!r} gold items and a comparison needs {MIN_GOLD}: request a "
+            "review with purpose gold first"
+        )
+    current = context.store.artefact("model")
+    same = current is not None and _is_plain(current, kind, labelled)
+    plain = (
+        current_learner(context, current)
+        if same and current is not None
+        else fit(context, kind, labelled)
+    )
+    more = fit(context, kind, labelled, items)
+    inputs = inputs_of(context, gold.rows)
+    found = compare(
+        context.label_index(gold.labels),
+        plain.predict_proba(inputs),
+        more.predict_proba(inputs),
+        context.spec.confidence_level,
+    )
+    gate = {
+        "round": context.round,
+        "generated": items.digest,
+        "items": len(items),
+        "learner": kind,
+        "used": found.helps,
+        **found.as_record(),
+    }
+    if found.helps:
+        return _Choice(more, items, gate)
+    return _Choice(None if same else plain, NONE, gate)
+
+
+def _is_plain(model: dict[str, Any], kind: LearnerName, labelled: LabelledRows) -> bool:
+    """Whether a model is the one that these labels alone would give."""
+    return (
+        model["learner"] == kind
+        and not model["final"]
+        and not model.get("generated")
+        and model["rows"] == labelled.rows.tolist()
+    )
+
+
+def fit(
+    context: ToolContext,
+    kind: LearnerName,
+    labelled: LabelledRows,
+    items: GeneratedItems = NONE,
+) -> Learner:
+    """A learner of `kind`, fitted on the given rows, and generated items, with the call's seed."""
     learner = make_learner(
         kind,
         label_names=context.spec.label_names,
@@ -95,9 +204,9 @@ def fit(context: ToolContext, kind: LearnerName, labelled: LabelledRows) -> Lear
         multi_label=context.spec.several,
     )
     training = Training(
-        inputs=inputs_of(context, labelled.rows),
-        labels=_targets(context, labelled.labels),
-        weights=np.ones(len(labelled), dtype=np.float32),
+        inputs=_with_items(context, inputs_of(context, labelled.rows), items),
+        labels=_targets(context, [*labelled.labels, *items.labels]),
+        weights=np.ones(len(labelled) + len(items), dtype=np.float32),
     )
     learner.fit(training, seed=context.seed, progress=context.bench.progress)
     return learner
@@ -117,6 +226,17 @@ def inputs_of(context: ToolContext, rows: NDArray[np.int64]) -> Inputs:
     """Texts and vectors of some rows, as a learner takes them, and where it keeps their states."""
     return Inputs(
         texts=context.pool.texts(rows), vectors=context.vectors(rows), hidden=context.hidden(rows)
+    )
+
+
+def _with_items(context: ToolContext, inputs: Inputs, items: GeneratedItems) -> Inputs:
+    """Pool rows and generated items in one; those have no row, so no hidden states are kept."""
+    if not len(items):
+        return inputs
+    assert inputs.vectors is not None
+    vectors = context.bench.encoder.encode(list(items.texts))
+    return Inputs(
+        texts=[*inputs.texts, *items.texts], vectors=np.concatenate([inputs.vectors, vectors])
     )
 
 
@@ -154,6 +274,7 @@ def _calibrate(
     model: dict[str, Any],
     kind: LearnerName,
     labelled: LabelledRows,
+    items: GeneratedItems,
 ) -> tuple[dict[str, Any], str]:
     """Fit a calibration on gold items that the scoring model did not learn from."""
     gold = gold_labels(context.store)
@@ -171,13 +292,17 @@ def _calibrate(
         kept = {name: previous[name] for name in CALIBRATION if name in previous}
         origin = f"{len(gold)} gold items, by the model of the last round"
         return {**kept, "gold": len(gold)}, origin
-    probabilities = _out_of_fold(context, kind, labelled, gold)
+    probabilities = _out_of_fold(context, kind, labelled, gold, items)
     fields = context.form.fit_calibration(probabilities, truth)[1]
     return fields, f"{len(gold)} gold items, out of fold"
 
 
 def _out_of_fold(
-    context: ToolContext, kind: LearnerName, labelled: LabelledRows, gold: LabelledRows
+    context: ToolContext,
+    kind: LearnerName,
+    labelled: LabelledRows,
+    gold: LabelledRows,
+    items: GeneratedItems,
 ) -> NDArray[np.float32]:
     """Probabilities of each gold item by a model that was trained without it."""
     order = np.random.default_rng(context.seed).permutation(len(gold))
@@ -186,6 +311,6 @@ def _out_of_fold(
         held = gold.rows[order[fold::FOLDS]]
         stay = ~np.isin(labelled.rows, held)
         names = [name for name, kept in zip(labelled.labels, stay, strict=True) if kept]
-        model = fit(context, kind, LabelledRows(labelled.rows[stay], names))
+        model = fit(context, kind, LabelledRows(labelled.rows[stay], names), items)
         probabilities[order[fold::FOLDS]] = model.predict_proba(inputs_of(context, held))
     return probabilities

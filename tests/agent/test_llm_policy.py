@@ -11,7 +11,8 @@ from labelwright.agent.llm_policy import MAX_STEPS, TRIES, LLMPolicy
 from labelwright.agent.playbook import PlaybookPolicy
 from labelwright.agent.policy import Decision
 from labelwright.agent.recipes import recipe
-from langchain_core.messages import AIMessage
+from labelwright.models.llm.base import Call, Reply
+from labelwright.models.llm.gateway import Gateway
 from support import ScriptedChat, call, follows_playbook, seen
 
 PLAYBOOK = PlaybookPolicy(recipe("standard"))
@@ -22,35 +23,33 @@ def decide(*replies: Any, **changes: Any) -> tuple[Decision, ScriptedChat]:
     """The decision of a model with a script; a state that it may find."""
     chat = ScriptedChat(replies=list(replies))
     state = seen(**changes)
-    return LLMPolicy(chat, "scripted", PLAYBOOK).decide(state, legal_tools(state)), chat
+    return policy_of(chat).decide(state, legal_tools(state)), chat
 
 
-def two_calls() -> AIMessage:
-    calls = [*GOOD.tool_calls, *call("annotate_samples").tool_calls]
-    return AIMessage(content="", tool_calls=calls)
+def policy_of(chat: ScriptedChat) -> LLMPolicy:
+    return LLMPolicy(lambda _: Gateway(chat), "scripted", PLAYBOOK)
 
 
-BROKEN_JSON = AIMessage(
-    content="",
-    invalid_tool_calls=[
-        {"name": "filter_samples", "args": '{"cosine": ', "id": "1", "error": "not JSON"}
-    ],
-)
+def two_calls() -> Reply:
+    return Reply("", calls=(*GOOD.calls, *call("annotate_samples").calls))
 
-INVALID: dict[str, tuple[AIMessage, str]] = {
+
+BROKEN_JSON = Reply("", calls=(Call("filter_samples", '{"cosine": '),))
+
+INVALID: dict[str, tuple[Reply, str]] = {
     "an argument of the wrong type": (call("filter_samples", cosine="high"), "argument 'cosine'"),
     "an argument out of range": (call("filter_samples", cosine=7), "argument 'cosine'"),
     "an argument that there is not": (call("filter_samples", colour="red"), "argument 'colour'"),
     "a missing argument": (call("request_review", purpose="gold"), "argument 'k'"),
-    "an unknown tool": (call("delete_everything"), "no tool is called 'delete_everything'"),
-    "a tool that is not legal": (call("finish"), "finish needs: labels are frozen"),
+    "an unknown tool": (call("delete_everything"), "'delete_everything' is not offered now"),
+    "a tool that is not legal": (call("finish"), "'finish' is not offered now"),
     "a review that is not legal": (
         call("request_review", purpose="audit", k=5),
         "a review for 'audit' is not legal now",
     ),
     "more than is left": (call("request_review", purpose="gold", k=61), "more than the 60"),
     "two calls at once": (two_calls(), "2 calls were made: call exactly one tool"),
-    "no call": (AIMessage(content="I would rather talk about it"), "0 calls were made"),
+    "no call": (Reply("I would rather talk about it"), "0 calls were made"),
     "no reason": (call("filter_samples", reason=""), "gives no reason"),
     "a reason of spaces": (call("filter_samples", reason="  "), "gives no reason"),
     "a reason that is no text": (call("filter_samples", reason=5), "gives no reason"),
@@ -68,7 +67,7 @@ def test_a_valid_call_is_the_decision() -> None:
 
 def test_the_model_is_offered_the_legal_tools_and_must_call_one() -> None:
     _, chat = decide(GOOD)
-    assert chat.offered == [(legal_tools(seen()), "required")]
+    assert chat.offered == [legal_tools(seen())]
 
 
 @pytest.mark.parametrize("kind", INVALID)
@@ -112,7 +111,7 @@ def test_a_failure_with_a_long_message_is_cut() -> None:
 def test_a_tool_that_was_refused_is_not_accepted_again() -> None:
     chat = ScriptedChat(replies=[GOOD])
     legal = [name for name in legal_tools(seen()) if name != "filter_samples"]
-    decision = LLMPolicy(chat, "scripted", PLAYBOOK).decide(seen(), legal)
+    decision = policy_of(chat).decide(seen(), legal)
     assert decision.tool in legal
     assert decision.policy == "playbook"
     assert "annotate_samples" in decision.attempts[0]["error"]
@@ -124,16 +123,6 @@ def test_after_too_many_steps_the_model_is_not_asked_any_more() -> None:
     assert decision.fallback == f"{MAX_STEPS} steps were taken"
     before, _ = decide(GOOD, step=MAX_STEPS - 1)
     assert before.policy == "llm:scripted"
-
-
-def test_tokens_of_all_attempts_are_counted() -> None:
-    usage = {"input_tokens": 100, "output_tokens": 7, "total_tokens": 107}
-    replies = [
-        INVALID["no call"][0].model_copy(update={"usage_metadata": usage}),
-        GOOD.model_copy(update={"usage_metadata": usage}),
-    ]
-    assert decide(*replies)[0].tokens == {"in": 200, "out": 14}
-    assert decide(GOOD)[0].tokens == {"in": 0, "out": 0}
 
 
 def test_the_model_sees_the_goal_the_target_and_the_state() -> None:

@@ -14,7 +14,7 @@ from labelwright.store.database import Store
 from labelwright.store.events import RunEvent
 from labelwright.store.pool import Pool
 from labelwright.store.records import Annotation, Artefact, Charge, Question, ReviewRequest
-from labelwright.store.spec import Budgets, LabelSpec, TaskSpec
+from labelwright.store.spec import Budgets, LabelSpec, Settings, TaskSpec
 from labelwright.store.trace import Place
 
 
@@ -57,8 +57,7 @@ class Desk:
             self.store,
             self.pool,
             spec,
-            learner="linear",
-            label_price=label_price,
+            settings=Settings(data="d", text_columns=["text"], label_price=label_price),
             step=1,
             last_result=None,
         )

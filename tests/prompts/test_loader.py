@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import string
+from importlib.resources import files
 
 import pytest
 from labelwright.prompts.loader import load_prompt
 
-NAMES = ("decide", "understand")
+NAMES = sorted(
+    file.name.removesuffix(".md")
+    for file in files("labelwright.prompts").iterdir()
+    if file.name.endswith(".md")
+)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -16,6 +21,7 @@ def test_every_prompt_says_what_it_is(name: str) -> None:
     assert prompt.name == name
     assert prompt.version >= 1
     assert prompt.purpose
+    assert prompt.output
     assert len(prompt.digest) == 16
 
 

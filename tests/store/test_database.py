@@ -16,6 +16,7 @@ from labelwright.store.records import (
     Answer,
     Artefact,
     Charge,
+    ModelCall,
     Question,
     ReviewRequest,
 )
@@ -61,6 +62,7 @@ def fill(store: Store) -> None:
         writer.effect("step-0001", {"done": True})
         writer.open_review(ReviewRequest("gold-1", "gold", (Question(3),), 1))
         writer.answer(Answer("gold-1", 3, "label", "bug", "ann", "human"))
+        writer.calls([ModelCall("k", "openai:m", "annotate", "ok", True, 0, 0, 0.0, 0.0, "yes")])
         writer.event("all", STARTED)
 
 

@@ -56,7 +56,7 @@ def test_a_newer_database_is_refused(engine: sa.Engine) -> None:
             migrate(connection, migrations)
     with (
         engine.begin() as connection,
-        pytest.raises(UserError, match=r"schema version 2, newer than .* upgrade with"),
+        pytest.raises(UserError, match=r"schema version 3, newer than .* upgrade with"),
     ):
         migrate(connection)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,22 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from labelwright.store.database import DATABASE, Store
 from labelwright.store.events import RunEvent
-from labelwright.store.records import Annotation, Answer, Artefact, Charge, Question, ReviewRequest
+from labelwright.store.records import (
+    Annotation,
+    Answer,
+    Artefact,
+    Charge,
+    ModelCall,
+    Question,
+    ReviewRequest,
+)
 from labelwright.store.schema import LOGGED, events
 from labelwright.store.trace import GENESIS, Place, Problem, event_hash, verify
 
 EVENTS = 6
 TABLES = sorted(LOGGED)
 JSON_COLUMNS = {"distribution", "value", "result", "questions"}
-SERIAL = {"annotations", "ledger", "artefacts", "answers"}
+SERIAL = {"annotations", "ledger", "artefacts", "answers", "calls"}
 """Tables whose `id` only counts: it says nothing, so it is not vouched for."""
 
 
@@ -58,6 +67,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 )
             for row in (1, 2):
                 writer.answer(Answer(f"a-{n}", row, "label", "bug", "ann", "human"))
+            made = ModelCall("k", "openai:m", "annotate", "ok", False, 5, 1, 0.01, 0.5, "yes")
+            writer.calls([made, replace(made, key="l", cached=True)])
             writer.event(f"event:{n}", RunEvent(what="resumed", detail=str(n)))
     store.close()
     return folder

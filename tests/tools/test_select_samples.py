@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from advising import asker, sensible, with_askers
 from labelwright.app.project import Project
 from labelwright.store.database import Store
 from labelwright.store.errors import UserError
@@ -37,7 +38,10 @@ def context(project: Project) -> ToolContext:
     return ToolContext(project.store, project.pool, spec, project.settings, bench, step=99)
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
+ASKING = [name for name, one in STRATEGIES.items() if "adviser" in one.needs]
+
+
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if name not in ASKING])
 def test_every_strategy_chooses_in_a_project_with_a_model(context: ToolContext, name: str) -> None:
     outcome = SelectSamples().run(context, SelectArgs(strategy=name, k=7))
     batch = outcome.artefacts[0].value
@@ -46,6 +50,21 @@ def test_every_strategy_chooses_in_a_project_with_a_model(context: ToolContext, 
     assert set(batch["rows"]) <= left
     assert outcome.result["of"] == len(left)
     assert outcome.result["why"] == batch["reason"]
+
+
+@pytest.mark.parametrize("name", ASKING)
+def test_a_chat_model_chooses_where_there_is_one(context: ToolContext, name: str) -> None:
+    asking = with_askers(context, main=asker(sensible))
+    outcome = SelectSamples().run(asking, SelectArgs(strategy=name, k=7))
+    left = set(unlabelled_rows(context.store, context.pool).tolist())
+    assert len(set(outcome.artefacts[0].value["rows"]) & left) == 7
+    assert "chat model" in outcome.result["why"]
+
+
+@pytest.mark.parametrize("name", [*ASKING, "subsample(llm_pick, 40)"])
+def test_without_a_chat_model_it_says_what_to_do(context: ToolContext, name: str) -> None:
+    with pytest.raises(UserError, match=r"this run has none: give one with --llm, or use one of"):
+        SelectSamples().run(context, SelectArgs(strategy=name, k=7))
 
 
 def test_contrastive_sees_predictions_of_labelled_items(context: ToolContext) -> None:
@@ -67,9 +86,13 @@ def test_without_scores_it_says_what_to_do(context: ToolContext, tmp_path: Path,
 
 def test_the_description_names_every_strategy_by_what_it_needs() -> None:
     plain, wrapped = SelectSamples.description.split(" Wrappers around them: ")
-    without, scored = plain.split("With the current model's scores: ")
+    without, rest = plain.split("With the current model's scores: ")
+    scored, advised = rest.split(" With a chat model that chooses: ")
+    assert advised.strip(".").split(", ") == ASKING
     assert all(name in wrapped for name in WRAPPERS)
     for name, one in STRATEGIES.items():
+        if name in ASKING:
+            continue
         assert (f"{name}," in scored + ",") or (f" {name}." in scored) or name in without
         assert (name in scored.strip(".").split(", ")) == bool(one.needs & OF_A_MODEL)
 

@@ -25,6 +25,8 @@ from .k_center import KCenter
 from .k_means import KMeans
 from .label_descriptions import LabelDescriptions
 from .lightweight_coreset import LightweightCoreset
+from .llm_pick import LLMPick
+from .llm_rated import LLMDifficulty, llm_score, llm_useful
 from .max_herding import MaxHerding
 from .parsing import parse
 from .probcover import ProbCover
@@ -68,6 +70,13 @@ _ALL: tuple[Strategy, ...] = (
     Disagreement("committee_kl"),
     BatchBald(),
     LabelDescriptions(),
+    LLMPick(),
+    LLMPick("llm_pick_informative", criterion="informative"),
+    LLMPick("llm_pick_diverse", criterion="diverse"),
+    LLMPick("llm_pick_difficult", criterion="difficult"),
+    llm_score(),
+    llm_useful(),
+    LLMDifficulty(),
 )
 
 STRATEGIES: Mapping[str, Strategy] = MappingProxyType({one.name: one for one in _ALL})

@@ -16,15 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...store.errors import UserError
+from ..llm_selection.adviser import Adviser
 from .checks import check_rows, check_shapes, check_unit
 
-Need: TypeAlias = Literal["vectors", "probabilities", "samples", "texts", "label_vectors"]
+Need: TypeAlias = Literal[
+    "vectors", "probabilities", "samples", "texts", "label_vectors", "adviser"
+]
 _FIXES: dict[Need, str] = {
     "vectors": "embed the pool",
     "probabilities": "train a model and score the pool",
     "samples": "train a model and draw samples of its predictions",
     "texts": "give the texts of the candidates",
     "label_vectors": "embed the label descriptions",
+    "adviser": "give a chat model to ask (--llm)",
 }
 
 _NO_ROWS = np.empty(0, dtype=np.int64)
@@ -58,6 +62,14 @@ class Source(Protocol):
         """Unit vectors (C, d) of the label descriptions."""
         ...
 
+    def adviser(self) -> Adviser:
+        """The chat model to ask which items to label.
+
+        Raises:
+            UserError: the run has none.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
@@ -73,7 +85,8 @@ class Candidates:
     learner's, both in the same order. `label_vectors` are unit vectors of the C label
     descriptions, (C, d). `classes` is the number of labels of the task; with `multi_label` an
     item may have several and rows of probabilities do not sum to 1. `gains` has, for each
-    strategy used so far, what its batches gained, oldest first.
+    strategy used so far, what its batches gained, oldest first. `adviser` is the chat model that
+    the strategies ask which let one choose.
 
     Whatever is not known is `None`; what is needed and `None` is fetched from `source`, if any.
     """
@@ -92,6 +105,7 @@ class Candidates:
     label_vectors: NDArray[np.float32] | None = None
     multi_label: bool = False
     gains: Mapping[str, Sequence[float]] | None = None
+    adviser: Adviser | None = None
     source: Source | None = None
 
     def __len__(self) -> int:
@@ -129,6 +143,8 @@ class Candidates:
             found = replace(found, texts=source.texts(self.rows))
         if "label_vectors" in needs and found.label_vectors is None:
             found = replace(found, label_vectors=source.label_vectors())
+        if "adviser" in needs and found.adviser is None:
+            found = replace(found, adviser=source.adviser())
         return found
 
     def with_labelled_probabilities(self) -> Candidates:

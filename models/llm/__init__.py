@@ -1,0 +1,1 @@
+"""Chat models behind one gateway: cached, counted, held to a budget."""
