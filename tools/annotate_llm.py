@@ -297,12 +297,8 @@ def _calibrated(
     if not mine:
         return found
     # The distribution of a set is that of the members' votes for each label, not of the answer.
-    full = (
-        not context.spec.several
-        and all(gold[p].distribution for p in scored)
-        and all(notes[p].distribution for p in mine)
-    )
-    if full:
+    full = all(gold[p].distribution for p in scored) and all(notes[p].distribution for p in mine)
+    if full and not context.spec.several:
         labels = context.label_index([truth[p] for p in scored])
         calibrator, _ = choose(
             np.array([gold[p].distribution for p in scored]), labels, seed=context.seed

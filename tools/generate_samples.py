@@ -76,6 +76,8 @@ class GenerateSamples(Tool[GenerateArgs]):
         started = time.perf_counter()
         if context.settings.second_columns:
             raise UserError("texts can be generated for single texts only, not for pairs")
+        if context.spec.several:
+            raise UserError("texts can be generated for one label each only, not for sets of them")
         material = gather(context)
         wanted = targets(material, args.method, args.k, args.labels)
         if args.method == "recombine":
