@@ -198,6 +198,25 @@ def test_the_life_of_an_item_names_its_labels(done: tuple[Project, RunResult]) -
     assert item_life(project.store, project.pool, none).label == "no label"
 
 
+def test_the_audit_shows_sets_in_words(done: tuple[Project, RunResult], tmp_path: Path) -> None:
+    project, _ = done
+    folder = str(project.folder)
+    item = next(i for i, has in delivered(project).items() if has == ["billing", "bug"])
+    shown = CliRunner().invoke(cli, ["audit", folder, "--item", item])
+    assert "label: billing, bug" in shown.output
+    page = tmp_path / "audit.html"
+    timeline = CliRunner().invoke(cli, ["audit", folder, "--html", str(page)])
+    assert timeline.exit_code == 0
+    assert "billing, bug" in page.read_text(encoding="utf-8")
+    assert '["billing","bug"]' not in page.read_text(encoding="utf-8").replace("&#34;", '"')
+
+
+@pytest.mark.parametrize("recipe", ["adaptive", "coverage"])
+def test_other_recipes_run(tmp_path: Path, recipe: str) -> None:
+    with tagged(tmp_path, recipe=recipe, human_labels=40) as (project, _):
+        assert project.finished
+
+
 def test_the_policy_sees_labels_and_not_sets(done: tuple[Project, RunResult]) -> None:
     from labelwright.agent.observation import observe
 
