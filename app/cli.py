@@ -274,12 +274,13 @@ def plan(as_json: bool, **options: Any) -> None:
 
 
 @cli.command()
+@click.option("--llm", default="none", help="A chat model to try: is its server there?")
 @AS_JSON
-def doctor(as_json: bool) -> None:
+def doctor(llm: str, as_json: bool) -> None:
     """Show what is installed and what is reachable."""
     from .doctor import examine, print_findings
 
-    findings = examine()
+    findings = examine(llm)
     if as_json:
         _print_json([finding.__dict__ for finding in findings])
     else:

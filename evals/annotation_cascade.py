@@ -67,7 +67,7 @@ def _stages(record: Record, seed: int) -> Stages:
 
 
 def _level(draw: Stages, risk: float, stages: tuple[int, ...]) -> Cascade | None:
-    which = np.ix_(stages, draw.testing)
+    which = np.ix_(np.array(stages), draw.testing)
     return fit_cascade(draw.confidence[which], draw.right[which], risk=risk, delta=DELTA)
 
 
@@ -85,7 +85,7 @@ def _line(
         if level is None:
             taken[place] = (0.0, 0.0, 1.0)
             continue
-        stage = level.stage(draw.confidence[np.ix_(stages, draw.rest)])
+        stage = level.stage(draw.confidence[np.ix_(np.array(stages), draw.rest)])
         who = np.array([*stages, 2])[stage]
         taken[place] = np.bincount(who, minlength=3) / len(who)
         right = draw.right[np.minimum(who, 1), draw.rest]

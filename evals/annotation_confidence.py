@@ -123,7 +123,7 @@ def _measure(
     known = ~np.isnan(distribution).any(axis=1)
     label = np.where(known, np.nan_to_num(distribution).argmax(axis=1), -1)
     top = np.where(known, np.nan_to_num(distribution).max(axis=1), 0.0)
-    right = label == record.gold
+    right: NDArray[np.bool_] = np.equal(label, record.gold)
     rest = draw.rest
     into.accuracy.append(float(right[rest].mean()))
     if not confident:

@@ -46,7 +46,7 @@ class Record:
 
     def right(self) -> NDArray[np.bool_]:
         """(n, m) whether each annotator is right; no answer is not."""
-        return self.votes == self.gold[:, None]
+        return np.asarray(self.votes == self.gold[:, None], dtype=np.bool_)
 
     def column(self, annotator: str) -> int:
         """The column of an annotator."""

@@ -58,8 +58,8 @@ def read_entities(data: Path) -> tuple[dict[str, Answers], dict[str, set[Span]]]
         found = models[row["model"]]
         found.asked += max(1, len(row["answers"]))
         found.unusable += not row["answers"]
-        found.spans[key] = [_read(answer, row["tokens"], found) for answer in row["answers"]]
-        found.spans[key] = [each for each in found.spans[key] if each is not None]
+        read = [_read(answer, row["tokens"], found) for answer in row["answers"]]
+        found.spans[key] = [each for each in read if each is not None]
     return dict(models), gold
 
 

@@ -136,7 +136,7 @@ def needed(
     panels: Sequence[Panel] = PANELS,
 ) -> str:
     """Labels by people until each target, for each committee and arm."""
-    rows = []
+    rows: list[list[str]] = []
     for panel in panels:
         settings = [Setting(record, texts, panel, seed) for seed in range(seeds)]
         curves = {arm: [list(s.curve(arm, max(targets))) for s in settings] for arm in ARMS}

@@ -186,13 +186,16 @@ def training_table(
 
 def _ways(usd: float, first: bool) -> dict[str, Callable[[Market], Labels]]:
     """Models alone cost less than the smallest budget, so they are in the table once."""
+
+    def alone(model: str) -> Callable[[Market], Labels]:
+        return lambda market: market.model(usd, model)
+
+    def softly(model: str) -> Callable[[Market], Labels]:
+        return lambda market: market.weighted(usd, model)
+
     found: dict[str, Callable[[Market], Labels]] = {"people": lambda market: market.people(usd)}
-    if first:
-        for model in (CHEAP, STRONG):
-            found[model] = lambda market, model=model: market.model(usd, model)
-            found[f"{model}, soft weights"] = lambda market, model=model: market.weighted(
-                usd, model
-            )
+    for model in (CHEAP, STRONG) if first else ():
+        found |= {model: alone(model), f"{model}, soft weights": softly(model)}
     found[f"{CHEAP}, then people"] = lambda market: market.repaired(usd, CHEAP)
     found["7 models, people by routing"] = lambda market: market.routed(usd)
     return found

@@ -27,10 +27,11 @@ from .annotators.annotator import LLMAnnotator
 from .annotators.bank import training_bank, training_rows
 from .annotators.demonstrations import DemoKind, Demonstrations
 from .annotators.items import Item, LLMAnnotation, counts
+from .annotators.labelling import MultiLabel, PairLabel, SingleLabel
 from .annotators.pilot import Pilot, judge_pilot
 from .annotators.prompting import Instructions, Style, Variant
 from .annotators.reading import Confidence
-from .annotators.tasks import MultiLabel, PairLabel, SingleLabel, Task
+from .annotators.tasks import Task
 from .base import Outcome, ToolArgs, ToolContext
 from .calibration import choose, fit_isotonic
 from .labels import gold_labels

@@ -1,4 +1,4 @@
-"""`annotate_samples`: an answer for each item of the batch, by the chat model or the embedded."""
+"""`annotate_samples`: an answer for each item, by the chat model or the embedded annotator."""
 
 from __future__ import annotations
 

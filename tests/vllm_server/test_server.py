@@ -17,7 +17,9 @@ from typing import Literal
 
 import pytest
 from backend_contract import BackendContract, Label, asking, complete, reply
+from labelwright.agent import llm_policy
 from labelwright.app.cli import main
+from labelwright.app.project import Project
 from labelwright.models.chat import load_backend
 from labelwright.models.llm.base import Backend, Failure, Message, Request, ToolSpec
 from labelwright.models.llm.cache import AnswerCache
@@ -25,7 +27,7 @@ from labelwright.models.llm.gateway import Gateway
 from labelwright.store.errors import OperatorError
 from pydantic import BaseModel, ConfigDict, Field
 from running import LENGTH, RunningServer
-from support import GOAL, LABELS, messages, write_csv
+from support import GOAL, LABELS, decisions, messages, write_csv
 
 pytestmark = pytest.mark.vllm
 PICK = ToolSpec(
@@ -85,7 +87,7 @@ def test_the_served_model_is_listed(server: RunningServer) -> None:
 
 def test_items_are_annotated_in_the_form_that_was_asked_for(gateway: Gateway) -> None:
     rows = messages(40)
-    requests = [asking(row.text, schema=Reasoned, logprobs=True) for row in rows]
+    requests = [asking(row.text, schema=Reasoned, logprobs=True, max_tokens=160) for row in rows]
     answers = gateway.ask(requests, why="annotate")
     assert [answer.status for answer in answers] == ["ok"] * len(rows)
     for answer in answers:
@@ -194,7 +196,8 @@ def test_a_model_that_is_not_served_says_so(server: RunningServer) -> None:
 def test_a_whole_run_is_decided_by_the_model(
     server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its calls are of the right form and mostly senseless: the playbook takes those steps."""
+    """Its calls are of the right form and senseless; it goes round in circles until it is ended."""
+    monkeypatch.setattr(llm_policy, "MAX_STEPS", 25)
     data = write_csv(tmp_path / "messages.csv", messages(120))
     project = tmp_path / "project"
     command = ["run", GOAL, "--data", str(data), "--project", str(project)]
@@ -205,6 +208,12 @@ def test_a_whole_run_is_decided_by_the_model(
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code in (0, None)
+    opened_project = Project(project)
+    made = decisions(opened_project)
+    opened_project.close()
+    by_model = [each for each in made if not each.fallback]
+    assert by_model, "no decision was the model's own"
+    assert all(each.policy == f"llm:{server.name}" and each.reason for each in by_model)
     with (project / "exports" / "labels.csv").open(encoding="utf-8", newline="") as file:
         assert {row["label"] for row in csv.DictReader(file)} <= set(LABELS)
 

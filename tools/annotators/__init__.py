@@ -1,6 +1,7 @@
 """Annotation with chat models: tasks, prompts, demonstrations, confidence, pilot.
 
-- `tasks`: what is asked: `SingleLabel`, `PairLabel`, `MultiLabel`, `Preference`, `Entities`.
+- `tasks`: what a task is; the kinds are in `labelling`, `preference` and `entities`, and `spans`
+  finds quotes in texts.
 - `annotator`: `LLMAnnotator`, which asks and reads; `items` has what goes in and comes out.
 - `bank`, `demonstrations`: which labelled items are shown.
 - `confidence`, `truth`, `committee`: where scores come from.
@@ -11,11 +12,14 @@ from .annotator import LLMAnnotator
 from .bank import Bank, training_bank, training_rows, written_bank
 from .confidence import LabelProbabilities, count_votes, label_probabilities
 from .demonstrations import Demonstrations
+from .entities import Entities
 from .items import Item, LLMAnnotation, Votes, counts
+from .labelling import MultiLabel, PairLabel, SingleLabel
 from .pilot import Pilot, cohen_kappa, judge_pilot, pilot
+from .preference import Preference
 from .prompting import Instructions, Shown, Variant
 from .spans import Span, iob2, locate, spans_of, token_ranges
-from .tasks import Entities, MultiLabel, PairLabel, Preference, SingleLabel, Task
+from .tasks import Task
 
 __all__ = [
     "Bank",

@@ -1,8 +1,8 @@
 """Which labelled items are shown with an item, the most similar last.
 
-Models lean on what they read last, so the nearest demonstration stands next to the item (Liu et
-al. 2022, "What makes good in-context examples for GPT-3?", section 3). The item itself and its
-exact duplicates are never shown with it.
+Models lean towards what they read last (Zhao et al. 2021, "Calibrate before use", on recency bias),
+so the nearest demonstration stands next to the item. The item itself and its exact duplicates are
+never shown with it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _BLOCK = 1024
 _Order = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Demonstrations(Generic[V]):
     """How demonstrations are chosen from a bank. None at all: give no `Demonstrations`.
 

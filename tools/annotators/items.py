@@ -48,7 +48,7 @@ class Votes:
         keys: each member's answer as its task writes it, `None` where it gave none.
         share: members that gave the commonest answer, of all that were asked, in [0, 1].
         disagreement: different answers / answers given, in (0, 1] (Diao et al. 2023,
-            "Active prompting with chain-of-thought", section 3.2); `None` where none was given.
+            "Active prompting with chain-of-thought"); `None` where none was given.
         entropy: -sum_v p_v log p_v / log k over the k answers given, in [0, 1]; `None` for fewer
             than two.
     """

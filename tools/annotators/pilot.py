@@ -49,7 +49,8 @@ class Pilot:
             (mean agreement of the task: Jaccard, F1).
         agreement: with its interval, at most 1; `None` where the gold items all have one value,
             for which kappa is not defined.
-        commonest: the answer given most often, as its task writes it; empty if there is none.
+        commonest: the answer given most often, as its task writes it; empty if there is none, and
+            for entities, whose answers quote the pool.
         commonest_share: its share of the answers given.
         commonest_gold: its share of the gold values.
         invalid: share of items without a value.
@@ -117,13 +118,13 @@ def judge_pilot(
     labels = task.kind in ("single", "preference")
     agreement = cohen_kappa(said, true) if labels else _overlap(given, gold, task, seed)
     n, answered = len(gold), answers.total()
-    share = count / answered if answered else 0.0
     facts = _Facts(
         agreement=agreement,
         measure="kappa" if labels else "overlap",
         answered=answered,
-        commonest=commonest,
-        share=share,
+        # The deciding agent reads this: no text of the pool may come to it through quotes.
+        commonest="" if task.kind == "entities" else commonest,
+        share=count / answered if answered else 0.0,
         gold_share=true.count(commonest) / n,
         n=n,
     )
@@ -135,8 +136,8 @@ def judge_pilot(
         fixed_interval(right, n),
         facts.measure,
         agreement,
-        commonest,
-        share,
+        facts.commonest,
+        facts.share,
         facts.gold_share,
         1 - answered / n,
     )
@@ -191,8 +192,9 @@ def _judged(facts: _Facts, usable: float) -> tuple[Verdict, str]:
         return "unusable", f"only {facts.answered} of {facts.n} answers were valid: ask people"
     others = facts.n * (1 - facts.gold_share)
     if facts.share >= CONSTANT > facts.gold_share and others >= OTHERS - 0.5:
+        said = facts.commonest or "the same"
         return "constant", (
-            f"{facts.share:.0%} of its answers are {facts.commonest}, which is right for "
+            f"{facts.share:.0%} of its answers are {said}, which is right for "
             f"{facts.gold_share:.0%} of the gold items: it does not tell them apart, ask people"
         )
     found = facts.agreement
@@ -208,7 +210,7 @@ def _judged(facts: _Facts, usable: float) -> tuple[Verdict, str]:
     if found.low <= 0.0:
         return "unusable", f"{words}: not shown to be better than chance, ask people"
     if found.estimate >= usable and found.low >= USABLE_LOW:
-        return "usable", f"{words}: at least {usable:.2f}, and surely above {USABLE_LOW:.2f}"
+        return "usable", f"{words}: at least {usable:.2f}, its interval above {USABLE_LOW:.2f}"
     return "weak", (
         f"{words}: usable from {usable:.2f} with an interval above {USABLE_LOW:.2f}; take its "
         "answers as suggestions for a person, or try other prompts or a stronger model"

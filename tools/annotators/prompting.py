@@ -17,6 +17,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from ...models.llm.base import Message
+from ...models.pairs import join_pair
 from ...prompts.loader import Prompt, load_prompt
 from ...store.records import canonical_json
 from ...store.spec import LabelSpec
@@ -31,6 +32,8 @@ RATIONALE = "the reason in one or two sentences"
 RATIONALE_TOKENS = 200
 """Room for a reason; longer ones are cut off, and that answer is invalid."""
 CONFIDENCE_TOKENS = 16
+PROBE = Item("", join_pair("first", "second"), context="context")
+"""Shows what is said around an item of any task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,7 @@ class Script(Generic[V]):
         self.task, self.variant, self.stated, self.several = task, variant, stated, several
         self._used: list[Prompt] = []
         self._message = self._prompt("annotate_message")
+        self._examples = self._prompt("annotate_demonstrations")
         self.schema: type[BaseModel] = schema_of("Answer", self._fields())
         self.schema_of_several = schema_of("Answers", {"answers": (list[_indexed(self)], ...)})  # type: ignore[misc]
         self.system = _tidy(
@@ -106,8 +110,11 @@ class Script(Generic[V]):
 
     @property
     def digest(self) -> str:
-        """16 hex digits over the prompt files used and the system message that was made of them."""
-        said = {"prompts": [each.digest for each in self._used], "system": self.system}
+        """16 hex digits over the prompt files used and what they become around an item."""
+        said = {
+            "prompts": [each.digest for each in self._used],
+            "messages": [each.content for each in self.messages([PROBE] * (1 + self.several))],
+        }
         return hashlib.sha256(canonical_json(said).encode()).hexdigest()[:16]
 
     def messages(
@@ -187,10 +194,11 @@ class Script(Generic[V]):
     ) -> str:
         if not shown:
             return ""
-        parts = ["Items that people have annotated, and what they answered:"]
-        for blocks, quote in zip(shown, quotes, strict=True):
-            parts += ["", show(blocks, code), f"Answer:\n{answered(self.task, quote, code)}"]
-        return "\n".join([*parts, "", "Now the item to annotate:", "", ""])
+        parts = [
+            f"{show(blocks, code)}\nAnswer:\n{answered(self.task, quote, code)}"
+            for blocks, quote in zip(shown, quotes, strict=True)
+        ]
+        return self._examples.fill(demonstrations="\n\n".join(parts)) + "\n\n"
 
     def _items(self, asked: Sequence[Sequence[Block]], code: str) -> str:
         if len(asked) == 1:

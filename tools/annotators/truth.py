@@ -1,7 +1,7 @@
 """P(true): the model is shown an answer and asked whether it is right.
 
 The score is the probability of yes against no by the tokens of the second answer (Kadavath et al.
-2022, "Language models (mostly) know what they know", section 4). Without log-probabilities there is
+2022, "Language models (mostly) know what they know"). Without log-probabilities there is
 none: a bare yes is no probability.
 """
 

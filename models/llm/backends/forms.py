@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -17,12 +18,14 @@ _PER_FORM = 512
 _LARGEST_SEED = 2**31
 
 
+@lru_cache(maxsize=256)
 def strict_schema(schema: type[BaseModel]) -> tuple[dict[str, Any], bool]:
     """The JSON schema of a model, and whether it is one that strict servers take.
 
     Strict means that every object names all of its properties, needs each of them and allows no
     others. That is made so here; only objects with free keys stay what they are and are not
-    strict. A property with a default is asked for all the same.
+    strict. A property with a default is asked for all the same. Made once for a model: leave it
+    as it is.
     """
     found = schema.model_json_schema()
     return found, _tighten(found)
@@ -55,6 +58,7 @@ def with_instruction(messages: Sequence[Message], instruction: str) -> tuple[Mes
     return (Message(first.role, "\n\n".join(order)), *rest)
 
 
+@lru_cache(maxsize=256)
 def schema_in_words(schema: type[BaseModel]) -> str:
     """An instruction that asks for JSON of this schema."""
     shown = json.dumps(strict_schema(schema)[0], ensure_ascii=False)

@@ -108,7 +108,10 @@ class ServedBackend:
         try:
             return await self._own.run(self._listed())
         except Exception as error:
-            raise OperatorError(f"{self.name!r}: {failure_of(error).message}") from error
+            raise OperatorError(
+                f"{self.name!r} does not answer ({failure_of(error).message}): start the server, "
+                "mend its address, or set the key that it wants in OPENAI_API_KEY"
+            ) from error
 
     async def _listed(self) -> list[str]:
         page = await self._connected().models.list(timeout=CONNECT_TIMEOUT)

@@ -79,15 +79,26 @@ class EngineBackend:
             if llm is not None:
                 llm.llm_engine.engine_core.shutdown()
 
-    def _loaded(self) -> LLM:
+    @property
+    def engine(self) -> LLM:
+        """The engine, which is started where it is not running.
+
+        Raises:
+            OperatorError: it cannot load the model.
+        """
         if self._llm is None:
             # Its lines belong beside the progress bars: standard output is for results.
             os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
             os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
             from vllm import LLM
+            from vllm.platforms import current_platform
 
             forms = {"backend": "xgrammar", "disable_any_whitespace": True}
             given = {"enable_prefix_caching": True, "structured_outputs_config": forms}
+            if current_platform.is_cpu():
+                # vLLM 0.32 breaks down there when a prompt is read in parts and a seed is given:
+                # "CPU Generator does not use offset".
+                given["enable_chunked_prefill"] = False
             try:
                 self._llm = LLM(self._model, **{**given, **self._engine})
             except Exception as error:
@@ -97,7 +108,7 @@ class EngineBackend:
 
     def _answer(self, requests: Sequence[Request]) -> list[Reply | Failure]:
         """All that fit in one call of the engine; the others are failures of their own."""
-        llm = self._loaded()
+        llm = self.engine
         most = llm.llm_engine.model_config.max_model_len
         prompts = [self._prompt(request) for request in requests]
         fit = [place for place, prompt in enumerate(prompts) if len(prompt) < most]
@@ -132,7 +143,7 @@ class EngineBackend:
         return [_reply(output, request) for output, (_, request) in pairs]
 
     def _prompt(self, request: Request) -> list[int]:
-        tokenizer = self._loaded().get_tokenizer()
+        tokenizer = self.engine.get_tokenizer()
         messages: Sequence[Message] = request.messages
         if request.tools:
             messages = with_instruction(messages, tools_in_words(request.tools))

@@ -7,10 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
-from annotating import GOAL, SINGLE, gateway, shown_to
-from labelwright.app.project import Project
+from annotating import GOAL, NAMES, SINGLE, gateway, shown_to
+from labelwright.store.database import Store
 from labelwright.store.errors import UserError
+from labelwright.store.events import RunEvent
+from labelwright.store.pool import Pool
+from labelwright.store.records import (
+    Annotation,
+    AnnotatorKind,
+    Purpose,
+    Question,
+    ReviewRequest,
+)
+from labelwright.store.trace import Place
 from labelwright.tools.annotators import (
     Bank,
     Demonstrations,
@@ -22,9 +33,9 @@ from labelwright.tools.annotators import (
     written_bank,
 )
 from labelwright.tools.annotators.demonstrations import DemoKind
-from labelwright.tools.duplicates import normalise
+from labelwright.tools.duplicates import duplicate_groups
 from numpy.typing import NDArray
-from support import HashEncoder, messages, ran
+from support import HashEncoder
 
 KINDS: tuple[DemoKind, ...] = ("fixed", "nearest", "nearest_per_class", "cover")
 ENCODER = HashEncoder()
@@ -186,51 +197,62 @@ def test_what_is_held_out_can_not_be_shown() -> None:
         written_bank([], held_out=[], vectors=np.zeros((1, 2), dtype=np.float32))
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    folder: Path = tmp_path_factory.mktemp("bank")
-    with ran(folder, messages(300)) as (found, _):
-        yield found
+ROWS: dict[int, tuple[AnnotatorKind, Purpose]] = {
+    0: ("human", "train"),
+    1: ("simulated", "train"),
+    2: ("embedded", "accept"),
+    3: ("human", "gold"),
+    4: ("human", "audit"),
+    5: ("human", "train"),
+    6: ("human", "train"),
+    7: ("embedded", "suggest"),
+    8: ("human", "train"),
+}
+"""Of these, 0, 1 and 8 may be shown: 5 was put before a person as audit item later and never
+answered, 6 has the text of gold item 3, and the others are not what people labelled to train."""
 
 
-def test_a_projects_bank_has_what_people_labelled_for_training_and_no_gold_or_audit(
-    project: Project,
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[tuple[Store, Pool]]:
+    texts = [f"text {row}" for row in range(10)]
+    texts[6] = texts[3]
+    Pool.write(tmp_path, pa.array([f"m{row}" for row in range(10)]), pa.array(texts), None)
+    pool = Pool(tmp_path)
+    pool.write_groups(duplicate_groups(texts))
+    store = Store.create(tmp_path)
+    with store.transaction(Place("run", 1, "act")) as writer:
+        writer.annotate(
+            Annotation(row, f"m{row}", kind, "someone", "1", purpose, NAMES[row % 3])
+            for row, (kind, purpose) in ROWS.items()
+        )
+        writer.open_review(ReviewRequest("audit-1", "audit", (Question(5),), 1))
+        writer.event("start", RunEvent(what="started"))
+    yield store, Pool(tmp_path)
+    store.close()
+
+
+def test_a_projects_bank_has_what_people_labelled_to_train_and_no_gold_or_audit(
+    project: tuple[Store, Pool],
 ) -> None:
-    found = training_bank(project.store, project.pool)
-    given = project.store.human_labels(("train",))
-    assert {each.item.id: each.value for each in found.shown} == {
-        project.pool.id(row): label for row, label in given.items()
-    }
-    held = project.store.human_labels(("gold", "audit"))
-    assert held
-    texts = {normalise(project.pool.text(row)) for row in held}
-    assert not texts & {normalise(each.item.text) for each in found.shown}
+    store, pool = project
+    assert training_rows(store, pool).tolist() == [0, 1, 8]
+    found = training_bank(store, pool, np.eye(3, dtype=np.float32))
+    shown = [(each.item.id, each.item.text, each.value) for each in found.shown]
+    assert shown == [
+        ("m0", "text 0", "billing"),
+        ("m1", "text 1", "bug"),
+        ("m8", "text 8", "praise"),
+    ]
 
 
-def test_an_item_that_was_ever_asked_as_gold_or_audit_is_left_out(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # As if a person had later labelled gold and audit items for training too.
-    everything = project.store.human_labels()
-    inner = type(project.store).human_labels
-    monkeypatch.setattr(
-        type(project.store),
-        "human_labels",
-        lambda self, purposes=(): (
-            everything if purposes == ("train",) else {} if purposes else inner(self, purposes)
-        ),
-    )
-    rows = training_rows(project.store, project.pool)
-    held = {
-        question.row
-        for review in project.store.reviews()
-        if review.purpose in ("gold", "audit")
-        for question in review.questions
-    }
-    assert held & set(everything)
-    assert not held & set(rows.tolist())
+def test_vectors_of_a_projects_bank_are_counted(project: tuple[Store, Pool]) -> None:
+    with pytest.raises(UserError, match="1 vectors for 3 items"):
+        training_bank(*project, np.zeros((1, 4), dtype=np.float32))
 
 
-def test_vectors_of_a_projects_bank_are_counted(project: Project) -> None:
-    with pytest.raises(UserError, match="1 vectors for"):
-        training_bank(project.store, project.pool, np.zeros((1, 4), dtype=np.float32))
+def test_a_project_without_labels_has_an_empty_bank(tmp_path: Path) -> None:
+    Pool.write(tmp_path, pa.array(["m0"]), pa.array(["text"]), None)
+    Pool(tmp_path).write_groups(np.zeros(1, dtype=np.int64))
+    store = Store.create(tmp_path)
+    assert len(training_bank(store, Pool(tmp_path))) == 0
+    store.close()

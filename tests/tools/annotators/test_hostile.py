@@ -198,7 +198,7 @@ def test_one_bad_item_of_several_costs_only_itself() -> None:
     assert [each.label for each in found] == ["bug", None, "bug"]
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(
     st.lists(
         st.one_of(st.sampled_from(list(BROKEN.values())), st.just({"label": "bug"})), max_size=6

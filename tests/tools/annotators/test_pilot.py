@@ -123,6 +123,9 @@ def test_spans_and_sets_of_labels_are_judged_by_overlap() -> None:
     assert judge_pilot(spans, spans, entities).verdict == "usable"
     nothing = judge_pilot([()] * 30, spans[:20] + [()] * 10, entities)
     assert nothing.verdict == "constant"
+    orders = judge_pilot([(Span(0, 6, "bug", "OBEY ME"),)] * 30, spans, entities)
+    assert orders.verdict == "constant"
+    assert "OBEY" not in orders.reason + orders.commonest
     sets = [("bug",), ("bug", "praise"), ()] * 10
     half = [("bug",), ("bug",), ()] * 10
     found = judge_pilot(half, sets, several)
