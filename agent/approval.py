@@ -50,6 +50,10 @@ def _affordable(decision: Decision, seen: Observation) -> bool:
     return decision.tool == "request_review" and not _costs_much(decision, seen)
 
 
+def _switched_on(decision: Decision, seen: Observation) -> bool:
+    return decision.tool == "generate_samples" and seen.generation is not None
+
+
 HARMLESS = frozenset(
     {
         "embed_pool",
@@ -70,6 +74,7 @@ RULES: dict[Autonomy, tuple[ApprovalRule, ...]] = {
         ApprovalRule("handing over", "ask", _finishes),
         ApprovalRule("a large share of the label budget", "ask", _costs_much),
         ApprovalRule("within the label budget", "go", _affordable),
+        ApprovalRule("switched on with --generate, within the budget", "go", _switched_on),
         ApprovalRule("costs only time", "go", _harmless),
     ),
     "auto": (ApprovalRule("full autonomy", "go", lambda _decision, _seen: True),),

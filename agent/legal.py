@@ -14,6 +14,8 @@ from typing import Any
 from ..store.errors import UserError
 from .observation import Observation
 
+NO_USE = ("constant", "unusable")
+"""Verdicts on a chat model after which its labels are not used."""
 Fact = Callable[[Observation], bool]
 
 
@@ -83,6 +85,17 @@ PRECONDITIONS: Mapping[str, tuple[tuple[str, Fact], ...]] = MappingProxyType(
             ("labels are not frozen", lambda seen: not seen.frozen),
             ("budget is left", _money),
         ),
+        "label_pool": (
+            ("a chat model annotates", lambda seen: bool(seen.chat_models)),
+            (
+                "it is better on gold than the classifier",
+                lambda seen: _chat_model_is_better(seen),  # noqa: PLW0108 (defined below)
+            ),
+            ("it was not asked about the pool before", lambda seen: not seen.pool_labelled),
+            ("a model's scores are there", lambda seen: seen.scores_are_current),
+            ("labels are not frozen", lambda seen: not seen.frozen),
+            ("budget is left", _money),
+        ),
         "decide_stop": (
             ("a model's scores are there", lambda seen: seen.scores_are_current),
             ("no verdict was given this round", lambda seen: not _judged(seen)),
@@ -143,6 +156,14 @@ def check_call(name: str, args: Mapping[str, Any], seen: Observation) -> None:
     left = seen.human_labels_left
     if left is not None and int(args.get("k", 0)) > left:
         raise UserError(f"{args.get('k')!r} questions are more than the {left!r} labels left")
+
+
+def _chat_model_is_better(seen: Observation) -> bool:
+    """Whether the first chat model is of use and right more often on gold than the classifier."""
+    pilot = seen.chat_models[0]["pilot"] if seen.chat_models else None
+    if pilot is None or pilot["verdict"] in NO_USE or not seen.quality:
+        return False
+    return bool(pilot["accuracy"] > seen.quality[-1]["estimate"])
 
 
 def _measurable(seen: Observation) -> bool:

@@ -70,6 +70,8 @@ class Observation(BaseModel):
     suggestion_agreement: dict[str, int]
     chat_models: list[dict[str, Any]] = []
     """What the chat models' last suggestions were worth on gold; empty while none annotates."""
+    pool_labelled: bool = False
+    """Whether a chat model was asked about what the classifier doubts in the pool."""
     generation: dict[str, Any] | None = None
     """Who may write texts for training, what was kept so far, and the last comparison on gold."""
     verdict: dict[str, Any] | None
@@ -147,6 +149,7 @@ def _observed(
         gains=strategy_gains(store)[-HISTORY:],
         suggestion_agreement=_agreement(store),
         chat_models=_chat_models(store),
+        pool_labelled=store.artefact("pool_labels") is not None,
         verdict=store.artefact("stop"),
         frozen=live,
         audited=audited(store) if live else 0,

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..store.errors import UserError
 from ..tools.train_model import MIN_GOLD
-from .legal import budget_spent
+from .legal import NO_USE, budget_spent
 from .observation import Observation
 from .policy import Decision
 from .recipes import Recipe
@@ -24,8 +24,6 @@ SPARE = 1.2
 SURE = 5
 """Times as many items are selected where a chat model's sure labels need no person: those train
 for nothing but tokens, and the questions go to the rest."""
-NO_USE = ("constant", "unusable")
-
 
 _METHOD_REASONS = {
     "recombine": "clauses of labelled texts may make it steadier",
@@ -245,6 +243,16 @@ RULES: tuple[Rule, ...] = (
         lambda seen: not _final(seen),
         lambda _: {"rule": "standard"},
         lambda seen: f"round {seen.round} is measured; is another worth its labels?",
+    ),
+    Rule(
+        "label_pool",
+        _no_more,
+        _none,
+        lambda seen: (
+            f"on gold the chat model is right on {seen.chat_models[0]['pilot']['accuracy']:.1%}, "
+            f"the classifier on {seen.quality[-1]['estimate']:.1%}: what it doubts goes to the "
+            "chat model"
+        ),
     ),
     Rule(
         "train_model",

@@ -50,9 +50,9 @@ def _given(chat: Any, name: str) -> Backend | None:
 
     if isinstance(chat, Protocol):
         return chat
-    from ..models.llm.backends.langchain import LangChainBackend
+    from ..models.llm.backends.langchain import LangChainBackend, priced_as
 
-    return LangChainBackend(chat, "" if name == "none" else name)
+    return LangChainBackend(chat, "" if name == "none" else name, price_of=priced_as(chat))
 
 
 def _gateway(

@@ -182,6 +182,8 @@ def _check_models(options: Options) -> None:
         raise UserError(f"--generate {options.generate} is for one label an item, not for several")
     if options.generate != "no" and options.second_columns:
         raise UserError(f"--generate {options.generate} is for single texts, not for pairs")
+    if options.generate != "no" and options.multi_label:
+        raise UserError(f"--generate {options.generate} is for one label an item, not for several")
     if options.strategy and options.llm == "none":
         _check_asks_nobody(options.strategy)
 

@@ -120,11 +120,12 @@ def _measure(
     confident: bool,
 ) -> None:
     """Add what one draw came to. An item without any answer is wrong, with confidence 0."""
-    known = ~np.isnan(distribution).any(axis=1)
+    known = np.isfinite(distribution[:, 0])
     label = np.where(known, np.nan_to_num(distribution).argmax(axis=1), -1)
     top = np.where(known, np.nan_to_num(distribution).max(axis=1), 0.0)
-    right: NDArray[np.bool_] = np.equal(label, record.gold)
     rest = draw.rest
+    right = np.zeros(len(label), dtype=np.bool_)
+    right[label == record.gold] = True
     into.accuracy.append(float(right[rest].mean()))
     if not confident:
         return

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..tools.quality.aggregation import smoothed_share
-from ..tools.quality.combining import STRENGTH, fit_combiner
+from ..tools.quality.combining import STRENGTH, Combiner, fit_combiner
 from ..tools.quality.routing import Option, route
 from .annotation_data import Record, committee
 from .annotation_tables import mean, spread, table
@@ -86,6 +86,7 @@ class Setting:
         votes = record.votes[:, columns]
         self.prior = smoothed_share(votes, record.classes)
         self.features = np.hstack([self.prior, texts.astype(np.float64)])
+        self._fitted: Combiner | None = None
         self.base = float((self.prior.argmax(axis=1) == record.gold).mean())
 
     def curve(self, arm: str, until: float, strength: float = STRENGTH) -> Iterator[Point]:
@@ -94,6 +95,7 @@ class Setting:
         rng = np.random.default_rng(self.seed + 1_000)
         asked = np.zeros(len(record.gold), dtype=np.bool_)
         asked[self.gold_rows] = True
+        self._fitted = None
         while True:
             said = self._said(arm, asked, strength)
             right = (said.argmax(axis=1) == record.gold) | asked
@@ -109,8 +111,10 @@ class Setting:
         if arm in ("random audit", "vote share"):
             return self.prior
         gold = self.record.gold[asked]
-        fitted = fit_combiner(self.prior[asked], self.features[asked], gold, strength=strength)
-        return fitted.predict(self.prior, self.features)
+        self._fitted = fit_combiner(
+            self.prior[asked], self.features[asked], gold, strength=strength, start=self._fitted
+        )
+        return self._fitted.predict(self.prior, self.features)
 
     def _next(
         self,

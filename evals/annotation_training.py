@@ -19,7 +19,7 @@ from ..models.learners import Inputs, Training, make_learner
 from ..models.llm.prices import ListedPrice
 from ..tools.noise import out_of_fold
 from ..tools.noise_weights import soft_weights
-from ..tools.quality.aggregation import smoothed_share
+from ..tools.quality.aggregation import majority, smoothed_share
 from ..tools.quality.combining import fit_combiner
 from .annotation_data import Record, committee
 from .annotation_tables import mean, spread, table
@@ -126,6 +126,17 @@ class Market:
         given[doubted] = self.record.gold[found.rows[doubted]]
         return _labels(found.rows, given, count, found.usd + count * HUMAN_PRICE)
 
+    def agreed(self, weigh: bool) -> Labels:
+        """Seven models' most frequent label of every item, weighted by their share or not."""
+        record = self.record
+        columns = committee(record, COMMITTEE, np.random.default_rng(self.seed))
+        found = majority(record.votes[np.ix_(self.pool, columns)], record.classes)
+        kept = found.labels >= 0
+        weights = found.confidence[kept] if weigh else np.ones(int(kept.sum()))
+        usd = COMMITTEE * float(self.price(CHEAP).sum())
+        counted = weights.astype(np.float32)
+        return Labels(self.pool[kept], found.labels[kept], counted, 0, usd)
+
     def routed(self, usd: float) -> Labels:
         """Seven models, and people where the combiner of both expects most error."""
         record = self.record
@@ -196,6 +207,9 @@ def _ways(usd: float, first: bool) -> dict[str, Callable[[Market], Labels]]:
     found: dict[str, Callable[[Market], Labels]] = {"people": lambda market: market.people(usd)}
     for model in (CHEAP, STRONG) if first else ():
         found |= {model: alone(model), f"{model}, soft weights": softly(model)}
+    if first:
+        found["7 models"] = lambda market: market.agreed(weigh=False)
+        found["7 models, weighted by agreement"] = lambda market: market.agreed(weigh=True)
     found[f"{CHEAP}, then people"] = lambda market: market.repaired(usd, CHEAP)
     found["7 models, people by routing"] = lambda market: market.routed(usd)
     return found

@@ -25,19 +25,27 @@ RESTARTS = 2
 METHODS = ("one annotator", "majority", "log-odds weights", "Dawid–Skene", "MACE")
 
 
-def aggregation_table(records: list[Record], seeds: int) -> str:
-    """Accuracy of each method on committees drawn at random, and on all models."""
+def aggregation_table(records: list[Record], seeds: int, *, restarts: int = RESTARTS) -> str:
+    """Accuracy of each method on committees drawn at random, and on all models.
+
+    Args:
+        records: recorded data sets.
+        seeds: draws of the committee.
+        restarts: of MACE, which takes most of the time; 0 leaves it out.
+    """
     rows = []
     for record in records:
         for size in (3, 5, 7):
-            draws = [_drawn(record, size, seed) for seed in range(seeds)]
+            draws = [_drawn(record, size, seed, restarts) for seed in range(seeds)]
             rows.append(_row(record.name, f"{size} models, drawn", draws))
         every = np.arange(record.votes.shape[1])
-        rows.append(_row(record.name, f"all {len(every)} models", [_scores(record, every, 0)]))
+        rows.append(
+            _row(record.name, f"all {len(every)} models", [_scores(record, every, 0, restarts)])
+        )
     return table(("data", "annotators", *METHODS), rows)
 
 
-def people_table(data: Path, seeds: int) -> str:
+def people_table(data: Path, seeds: int, *, restarts: int = RESTARTS) -> str:
     """The same for people on tweets, alone and with the language model, and on preferences."""
     rows = []
     for record in (load_tweets(data), load_preferences(data)):
@@ -47,7 +55,7 @@ def people_table(data: Path, seeds: int) -> str:
         if record.name == "tweets":
             groups |= {"4 people": people, "4 people and the LLM": np.arange(machine + 1)}
         for name, columns in groups.items():
-            draws = [_scores(record, columns, seed) for seed in range(seeds)]
+            draws = [_scores(record, columns, seed, restarts) for seed in range(seeds)]
             rows.append(_row(record.name, name, draws))
     return table(("data", "annotators", *METHODS), rows)
 
@@ -81,11 +89,12 @@ def _groups(data: Path, records: list[Record]) -> Iterator[tuple[str, Votes, int
         yield f"all models on {record.name}", record.votes, record.classes
 
 
-def _drawn(record: Record, size: int, seed: int) -> list[float]:
-    return _scores(record, committee(record, size, np.random.default_rng(seed)), seed)
+def _drawn(record: Record, size: int, seed: int, restarts: int) -> list[float]:
+    columns = committee(record, size, np.random.default_rng(seed))
+    return _scores(record, columns, seed, restarts)
 
 
-def _scores(record: Record, columns: NDArray[np.int64], seed: int) -> list[float]:
+def _scores(record: Record, columns: NDArray[np.int64], seed: int, restarts: int) -> list[float]:
     """Accuracy of each method outside the gold items that weigh the votes."""
     order = np.random.default_rng(seed).permutation(len(record.gold))
     gold, rest = order[:GOLD], order[GOLD:]
@@ -98,9 +107,11 @@ def _scores(record: Record, columns: NDArray[np.int64], seed: int) -> list[float
         majority(votes, classes),
         weighted(votes, classes, accuracy),
         dawid_skene(votes, classes),
-        mace(votes, classes, seed=seed, restarts=RESTARTS),
     ]
-    return [alone] + [float((each.labels == record.gold)[rest].mean()) for each in found]
+    if restarts:
+        found.append(mace(votes, classes, seed=seed, restarts=restarts))
+    scores = [alone] + [float((each.labels == record.gold)[rest].mean()) for each in found]
+    return scores + [float("nan")] * (len(METHODS) - len(scores))
 
 
 def _row(data: str, name: str, draws: list[list[float]]) -> list[str]:

@@ -5,8 +5,8 @@
 DATA is the folder of data sets that the learning curves use. Three tables:
 
 1. Real texts of the test set, sent through the filters as if a model had written them, against the
-   pool: how many each filter rejects. A real text that is rejected repeats the pool, so this is what
-   the limits cost at most. Then the same with one word of a pool text left out: what they catch.
+   pool: how many each filter rejects. A real text that is rejected is near the pool, so this is
+   what the limits cost at most. Then texts of the pool with one word left out: what they catch.
 2. Seconds to sift 20,000 texts against one another by ROUGE-L.
 3. Recombined clauses: accuracy of logistic regression on the test set without them, with them
    whatever gold says, and with the gate, by the number of labels. Gold are 60 other items.
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from ..models.encoders import Encoder, load_encoder
 from ..models.learners import Inputs, Learner, Training, make_learner
-from ..tools.filtering import Cosine, Exact, Leakage, Rouge, Written, form_like, sift
+from ..tools.filtering import Cosine, Exact, Filter, Leakage, Rouge, Written, form_like, sift
 from ..tools.gating import compare
 from ..tools.generation.material import Example
 from ..tools.generation.recombining import recombine
@@ -62,7 +62,7 @@ def rejections(task: Task, texts: Sequence[str], vectors: NDArray[np.float32]) -
     """How many of some texts each filter rejects, the first 60 texts of the pool being held out."""
     pool = task.texts(task.pool)
     written = Written(list(texts), [""] * len(texts), [()] * len(texts), vectors)
-    filters = [
+    filters: list[Filter] = [
         form_like(pool),
         Leakage(pool[:GOLD], task.vectors[:GOLD]),
         Exact(pool),

@@ -1,6 +1,6 @@
 """What the gateway costs beside the engine behind it, and how fast kept answers come back.
 
-    python -m labelwright.evals.bench_llm --llm vllm:MODEL@URL [--texts 500] [--repeats 3]
+    python -m labelwright.evals.bench_llm --llm vllm:MODEL@URL [--texts 500] [--repeats 5]
     python -m labelwright.evals.bench_llm --llm vllm:MODEL
 
 Each text is annotated: a label of five, after a rationale, as JSON. The same prompts go to the
@@ -10,10 +10,10 @@ same engine in two ways, in turn, in one run:
   once; in process one `LLM.chat` over all prompts;
 - gateway: `Gateway.ask` with its cache on disk, empty at the start of each repeat.
 
-Compared are tokens a second, read and written, of each pair; what is reported is the median of
-the ratios. A first pass, which is not counted, reads the prompts into the engine's prefix cache,
-so that both ways find them there. Then the answers that the last repeat kept are asked for again:
-items a second of a replay.
+Compared are tokens a second, read and written, of each pair, and processor time of this process
+for each text; what is reported is the median. Which way goes first alternates. A first pass, which
+is not counted, reads the prompts into the engine's prefix cache, so that both ways find them
+there. Then the answers that the last repeat kept are asked for again: items a second of a replay.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from ..models.llm.gateway import Gateway
 from ..store.errors import OperatorError, UserError
 
 TEXTS = 500
-REPEATS = 3
+REPEATS = 5
 GOAL_RATIO = 0.9
 GOAL_REPLAYS = 2_000
 SYSTEM = """You label messages that customers wrote to a shop.
@@ -67,6 +67,8 @@ class Pass:
     """One way through all prompts."""
 
     seconds: float
+    processor: float
+    """Seconds that this process computed; in another process the engine is not in it."""
     tokens_in: int
     tokens_out: int
 
@@ -126,9 +128,15 @@ def measure(name: str, texts: Sequence[str], repeats: int) -> Result:
     try:
         with tempfile.TemporaryDirectory() as folder:
             for number in range(repeats):
-                found.raw.append(raw())
                 cache = AnswerCache(Path(folder) / f"{number}.db")
-                found.gateway.append(_asked(Gateway(backend, cache=cache), requests)[0])
+                ways: list[Callable[[], None]] = [
+                    lambda: found.raw.append(raw()),
+                    lambda kept=cache: found.gateway.append(  # type: ignore[misc]
+                        _asked(Gateway(backend, cache=kept), requests)[0]
+                    ),
+                ]
+                for way in ways if number % 2 == 0 else reversed(ways):
+                    way()
             for _ in range(max(3, repeats)):
                 took, answers = _asked(Gateway(backend, cache=cache), requests)
                 _check(answers)
@@ -142,12 +150,14 @@ def measure(name: str, texts: Sequence[str], repeats: int) -> Result:
 def report(results: Sequence[Result]) -> str:
     """The tables that the benchmark prints, in Markdown."""
     lines = [
-        "| model | texts | raw (tokens/s) | gateway (tokens/s) | gateway / raw | goal |",
-        "|---|---|---|---|---|---|",
+        "| model | texts | raw (tokens/s) | gateway (tokens/s) | gateway / raw | goal "
+        "| raw (processor ms a text) | gateway |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     lines += [
         f"| {_short(each.name)} | {each.texts} | {_rates(each.raw)} | {_rates(each.gateway)} "
-        f"| {each.ratio:.2f} | {GOAL_RATIO:.2f} |"
+        f"| {each.ratio:.2f} | {GOAL_RATIO:.2f} "
+        f"| {_processor(each.raw, each.texts):.1f} | {_processor(each.gateway, each.texts):.1f} |"
         for each in results
     ]
     lines += ["", "| model | replays from the cache (items/s) | goal |", "|---|---|---|"]
@@ -171,14 +181,14 @@ def sample_texts(count: int) -> list[str]:
 
 
 def _asked(gateway: Gateway, requests: Sequence[Request]) -> tuple[Pass, list[Answer]]:
-    started = time.perf_counter()
+    clock = _Clock()
     answers = gateway.ask(requests, why="annotate", repairs=0)
-    seconds = time.perf_counter() - started
+    tokens_in = sum(answer.tokens_in for answer in answers)
+    took = clock.passed(tokens_in, sum(answer.tokens_out for answer in answers))
     failed = [answer.error for answer in answers if answer.status == "failed"]
     if failed:
         raise OperatorError(f"{len(failed)} calls failed, the first: {failed[0]}")
-    tokens_in = sum(answer.tokens_in for answer in answers)
-    return Pass(seconds, tokens_in, sum(answer.tokens_out for answer in answers)), answers
+    return took, answers
 
 
 def _check(answers: Sequence[Answer]) -> None:
@@ -210,12 +220,11 @@ def _raw_server(name: str, concurrency: int, requests: Sequence[Request]) -> Cal
                 async with free:
                     return await client.chat.completions.create(**body)
 
-            started = time.perf_counter()
+            clock = _Clock()
             found = await asyncio.gather(*(one(body) for body in bodies))
-            seconds = time.perf_counter() - started
-        usages = [answer.usage for answer in found]
-        tokens_in = sum(usage.prompt_tokens for usage in usages)
-        return Pass(seconds, tokens_in, sum(usage.completion_tokens for usage in usages))
+            usages = [answer.usage for answer in found]
+            tokens_in = sum(usage.prompt_tokens for usage in usages)
+            return clock.passed(tokens_in, sum(usage.completion_tokens for usage in usages))
 
     return lambda: asyncio.run(work())
 
@@ -237,13 +246,28 @@ def _raw_engine(backend: EngineBackend, requests: Sequence[Request]) -> Callable
             )
             for request in requests
         ]
-        started = time.perf_counter()
+        clock = _Clock()
         found = backend.engine.chat(chats, sampling, use_tqdm=False)
-        seconds = time.perf_counter() - started
         tokens_in = sum(len(each.prompt_token_ids or ()) for each in found)
-        return Pass(seconds, tokens_in, sum(len(each.outputs[0].token_ids) for each in found))
+        return clock.passed(tokens_in, sum(len(each.outputs[0].token_ids) for each in found))
 
     return work
+
+
+def _processor(passes: Sequence[Pass], texts: int) -> float:
+    """Milliseconds of this process for one text."""
+    return 1_000 * statistics.median(each.processor for each in passes) / texts
+
+
+class _Clock:
+    """Wall and processor time since it was made."""
+
+    def __init__(self) -> None:
+        self._wall, self._processor = time.perf_counter(), time.process_time()
+
+    def passed(self, tokens_in: int, tokens_out: int) -> Pass:
+        wall, processor = time.perf_counter(), time.process_time()
+        return Pass(wall - self._wall, processor - self._processor, tokens_in, tokens_out)
 
 
 def _rates(passes: Sequence[Pass]) -> str:

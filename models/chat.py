@@ -18,6 +18,7 @@ FORMS = (
     "provider:MODEL as LangChain's init_chat_model knows it (openai:gpt-…, anthropic:claude-…)"
 )
 SERVED = ("openai", "vllm")
+LOCAL = ("ollama", "huggingface")
 
 
 def load_backend(name: str) -> Backend | None:
@@ -72,7 +73,9 @@ def _served(provider: Literal["openai", "vllm"], model: str, url: str) -> Backen
 def _known(name: str, provider: str, model: str) -> Backend:
     from .llm.backends.langchain import LangChainBackend
 
-    return LangChainBackend(_initialised(name), name, price_of=(provider, model))
+    # What LangChain runs on this machine costs nothing; of all others the price must be known.
+    price_of = None if provider in LOCAL else (provider, model)
+    return LangChainBackend(_initialised(name), name, price_of=price_of)
 
 
 def _initialised(name: str) -> BaseChatModel:

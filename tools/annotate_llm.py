@@ -10,7 +10,7 @@ answers are held to the same test with their own share of the risk.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
@@ -38,6 +38,8 @@ from .labels import gold_labels
 
 SAMPLES = 5
 """Answers asked of a model that gives no log-probabilities: their agreement is its confidence."""
+PROBED = 3
+"""Items asked first, to see whether the model gives log-probabilities."""
 REPLAYED = "replay:"
 NO_USE = ("constant", "unusable")
 """Verdicts of the pilot after which the model's suggestions are not shown."""
@@ -47,8 +49,12 @@ class ModelArgs(ToolArgs):
     """How a chat model is asked for labels."""
 
     style: Annotated[
-        Style, Field(description="whether the model gives a reason, and before or after the label")
-    ] = "rationale_first"
+        Style,
+        Field(
+            description="whether the model gives a reason, and when; after a reason the "
+            "probability of a label is near 1, whatever it is worth"
+        ),
+    ] = "label_first"
     confidence: Annotated[
         Literal["auto", "logprobs", "votes", "p_true", "stated"],
         Field(
@@ -111,19 +117,18 @@ def annotate_with_model(
     if main is None:
         raise UserError("there is no chat model to annotate with: run with --llm, or use embedded")
     delta = DELTA if strong is None else DELTA / 2
-    opinions = [_opinion(context, args, main, rows, delta)]
+    opinions = [opinion_of(context, args, main, rows, delta)]
     best = [(opinions[0], place) for place in range(len(rows))]
     doubtful = np.flatnonzero(~opinions[0].accepted)
     if strong is not None and len(doubtful):
-        opinions.append(_opinion(context, args, strong, rows[doubtful], delta))
+        opinions.append(opinion_of(context, args, strong, rows[doubtful], delta))
         for place, at in enumerate(doubtful):
             if opinions[1].notes[place].label is not None:
                 best[int(at)] = (opinions[1], place)
-    ids = context.pool.ids(rows)
-    annotations = tuple(
-        _annotation(context, opinion, place, int(row), name)
-        for (opinion, place), row, name in zip(best, rows, ids, strict=True)
-    )
+    every = [annotations_of(context, opinions[0], rows)]
+    if len(opinions) > 1:
+        every.append(annotations_of(context, opinions[1], rows[doubtful]))
+    annotations = tuple(every[opinions.index(opinion)][place] for opinion, place in best)
     accepted = [
         int(row)
         for (opinion, place), row in zip(best, rows, strict=True)
@@ -147,28 +152,33 @@ def annotate_with_model(
     )
 
 
-def _opinion(
+def opinion_of(
     context: ToolContext, args: ModelArgs, asker: Asker, rows: NDArray[np.int64], delta: float
 ) -> Opinion:
-    """Ask about rows and gold items alike, and hold the answers against gold."""
+    """Ask about rows and gold items alike, and hold the answers against gold.
+
+    Args:
+        context: of the tool that asks.
+        args: how.
+        asker: the model.
+        rows: n rows; there may be none where there are gold items.
+        delta: chance with which the threshold may fail to keep the risk.
+    """
     gold = gold_labels(context.store)
     everything = np.concatenate([rows, gold.rows])
     annotator = _annotator(context, args, asker, rows)
     items = _items(context, everything)
-    said = annotator.annotate(items, context.vectors(everything))
-    notes = _scored([_stored(context, note) for note in said])
+    raw = annotator.annotate(items, context.vectors(everything))
+    notes = _scored([_stored(context, note) for note in raw])
     mine, theirs = notes[: len(rows)], notes[len(rows) :]
     confidence = np.full(len(rows), np.nan)
     accepted = np.zeros(len(rows), dtype=bool)
     if len(gold) < MIN_GOLD:
         words = f"nothing: {len(gold)} gold items, at least {MIN_GOLD} are needed"
         return Opinion(asker.name, mine, confidence, accepted, None, None, words)
-    measured = judge_pilot(
-        [None if note.label is None else _value(context, note.label) for note in theirs],
-        [_value(context, label) for label in gold.labels],
-        annotator.task,
-        seed=context.seed,
-    )
+    values = [_read(context)(label) for label in gold.labels]
+    given = [note.label for note in raw[len(rows) :]]
+    measured = judge_pilot(given, values, annotator.task, seed=context.seed)
     threshold = None
     if measured.verdict not in NO_USE:
         confidence = _calibrated(context, mine, theirs, gold.labels)
@@ -186,11 +196,9 @@ def _annotator(
     demonstrations = None
     if args.demonstrations != "none":
         kind: DemoKind = args.demonstrations
-        bank = training_bank(
-            context.store, context.pool, context.vectors(training_rows(context.store, context.pool))
-        )
-        values = bank.read(lambda label: _value(context, label))
-        demonstrations = Demonstrations(values, kind, args.shown, context.settings.seed)
+        shown = context.vectors(training_rows(context.store, context.pool))
+        bank = training_bank(context.store, context.pool, shown, read=_read(context))
+        demonstrations = Demonstrations(bank, kind, args.shown, context.settings.seed)
 
     # Recorded answers are labels without reasons, mostly one an item.
     recorded = asker.name.startswith(REPLAYED)
@@ -214,31 +222,32 @@ def _annotator(
     if recorded:
         return made("none")
     if spec.several:
-        # The probabilities of tokens are those of one label.
+        # No one token holds the probability of a whole set.
         return made("votes")
-    # One item tells whether the model gives log-probabilities; its answer is used again.
+    first = np.concatenate([rows, gold_labels(context.store).rows])[:PROBED]
+    # A few items tell whether the model gives log-probabilities; their answers are used again.
     probe = made("logprobs")
-    (note,) = probe.annotate(_items(context, rows[:1]), context.vectors(rows[:1]))
-    return probe if note.distribution is not None else made("votes")
+    notes = probe.annotate(_items(context, first), context.vectors(first))
+    return probe if any(note.score is not None for note in notes) else made("votes")
 
 
 def _task(context: ToolContext) -> Task[Any]:
     labels = tuple(context.spec.labels)
     if context.spec.several:
         return MultiLabel(labels)
-    return (PairLabel if context.settings.second_columns else SingleLabel)(labels)
+    return PairLabel(labels) if context.settings.second_columns else SingleLabel(labels)
 
 
-def _value(context: ToolContext, label: str) -> Any:
-    """A stored label as the task gives it: itself, or the names of a set."""
-    return decode(label) if context.spec.several else label
+def _read(context: ToolContext) -> Callable[[str], Any]:
+    """From a stored label to the value of the task."""
+    return (lambda label: tuple(decode(label))) if context.spec.several else str
 
 
 def _stored(context: ToolContext, note: LLMAnnotation[Any]) -> LLMAnnotation[str]:
-    """A note with its label as the store has it."""
+    """The annotation with its value as the store writes labels."""
     if note.label is None or not context.spec.several:
         return note
-    return replace(note, label=encode(note.label, context.spec.label_names))
+    return replace(note, label=encode(list(note.label), context.spec.label_names))
 
 
 def _scored(notes: list[LLMAnnotation[str]]) -> list[LLMAnnotation[str]]:
@@ -297,9 +306,10 @@ def _calibrated(
     mine = [p for p, note in enumerate(notes) if note.score is not None and note.label is not None]
     if not mine:
         return found
-    # The distribution of a set is that of the members' votes for each label, not of the answer.
-    full = all(gold[p].distribution for p in scored) and all(notes[p].distribution for p in mine)
-    if full and not context.spec.several:
+    whole = all(gold[p].distribution for p in scored) and all(notes[p].distribution for p in mine)
+    # For sets, a distribution is a share for each label and says nothing of the set as a whole.
+    full = whole and not context.spec.several
+    if full:
         labels = context.label_index([truth[p] for p in scored])
         calibrator, _ = choose(
             np.array([gold[p].distribution for p in scored]), labels, seed=context.seed
@@ -310,6 +320,16 @@ def _calibrated(
     curve = fit_isotonic(_scores([gold[p] for p in scored]), right)
     found[mine] = np.interp(_scores([notes[p] for p in mine]), curve.knots, curve.values)
     return found
+
+
+def annotations_of(
+    context: ToolContext, opinion: Opinion, rows: NDArray[np.int64]
+) -> list[Annotation]:
+    """What a model said of its rows, as suggestions to be stored."""
+    return [
+        _annotation(context, opinion, place, int(row), name)
+        for place, (row, name) in enumerate(zip(rows, context.pool.ids(rows), strict=True))
+    ]
 
 
 def _annotation(

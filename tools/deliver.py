@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from .base import ToolContext
 from .cards import data_card, model_card
 from .export import SECOND, SETS, write_exports
 from .labels import LabelledRows, human_labels
+from .machine_labels import machine_labels
 from .predictions import PREDICTIONS
 from .report import write_report
 from .scores import read_scores
@@ -34,23 +36,25 @@ BLOCK = 8_192
 
 
 def final_annotations(context: ToolContext) -> list[Annotation]:
-    """The final model's answer for every unique item that no person labelled."""
+    """The machine's answer for every unique item that no person labelled."""
     scores, model = read_scores(context.store), context.store.artefact("model")
     if scores is None or model is None:
         raise RuntimeError("finish was reached without a scored model")
     known = human_labels(context.store)
-    machine = ~np.isin(scores.rows, known.rows)
-    if not machine.any():
+    machine = machine_labels(context, scores)
+    rows = machine.rows
+    if not len(rows):
         return []
-    rows = np.asarray(scores.rows)[machine]
-    probabilities = np.asarray(scores.probabilities)[machine]
-    labels = context.form.written(scores.labels()[machine])
-    confidence = scores.confidence()[machine]
+    probabilities = scores.of(rows)
+    labels = context.form.written(machine.answers)
+    confidence = machine.confidence
     calibrated = model["temperature"] is not None
     reasons = _rationales(context, rows, probabilities, known, str(model["learner"]))
     ids = context.pool.ids(rows)
     return [
-        Annotation(
+        replace(machine.by_model[row], purpose="final", usd=0.0)
+        if row in machine.by_model
+        else Annotation(
             row=row,
             item=item,
             kind="learner",

@@ -49,10 +49,12 @@ class Comparison:
 
     @property
     def helps(self) -> bool:
-        """Whether the second is no worse: more right, or as many right at no greater loss."""
-        if self.fixed != self.broken:
-            return self.fixed > self.broken
-        return self.loss_with <= self.loss_without
+        """Whether the second gets more right, at no greater loss.
+
+        A tie is no reason to train on texts that nobody checked. Where generated items did harm,
+        this rule let less of it through than one that takes ties (`docs/results/generation.md`).
+        """
+        return self.fixed > self.broken and self.loss_with <= self.loss_without
 
     def as_record(self) -> dict[str, Any]:
         """Plain data, rounded to four places."""

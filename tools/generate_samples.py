@@ -67,7 +67,7 @@ class GenerateSamples(Tool[GenerateArgs]):
     name = "generate_samples"
     description = (
         "Write new labelled texts for training, filter them and keep those that pass. They train "
-        "only through train_model with generated=true, and only if gold does not get worse."
+        "only through train_model with generated=true, and only if gold comes out better."
     )
     Args = GenerateArgs
 
@@ -77,7 +77,7 @@ class GenerateSamples(Tool[GenerateArgs]):
         if context.settings.second_columns:
             raise UserError("texts can be generated for single texts only, not for pairs")
         if context.spec.several:
-            raise UserError("texts can be generated for one label each only, not for sets of them")
+            raise UserError("texts can be generated for one label an item only, not for several")
         material = gather(context)
         wanted = targets(material, args.method, args.k, args.labels)
         if args.method == "recombine":

@@ -16,6 +16,7 @@ from .base import Outcome, Tool, ToolArgs, ToolContext
 from .certificate import labels_digest
 from .label_form import Answers
 from .labels import human_labels
+from .machine_labels import machine_labels
 from .scores import Scores, scores_at, write_scores
 from .train_model import predictions_of
 from .uncertainty import measures
@@ -126,9 +127,8 @@ def _counts(context: ToolContext, scores: Scores) -> dict[str, int]:
 def _freeze(context: ToolContext, model: dict[str, Any], scores: Scores) -> Artefact:
     """Fix the labels that will be certified: every row no person has labelled, and its doubt."""
     known = human_labels(context.store).rows
-    machine = ~np.isin(scores.rows, known)
-    rows, labels = scores.rows[machine], scores.labels()[machine]
-    confidence = scores.confidence()[machine]
+    found = machine_labels(context, scores)
+    rows, labels, confidence = found.rows, found.answers, found.confidence
     folder = context.store.folder / model["folder"]
     doubt = (1 - confidence).astype(np.float64)
     with replacing(folder / "frozen.npz") as path, path.open("wb") as file:

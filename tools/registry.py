@@ -18,6 +18,7 @@ from .estimate_quality import EstimateQuality
 from .filter_samples import FilterSamples
 from .finish import Finish
 from .generate_samples import GenerateSamples
+from .label_pool import LabelPool
 from .measure_uncertainty import MeasureUncertainty
 from .request_review import RequestReview
 from .select_samples import SelectSamples
@@ -37,6 +38,7 @@ TOOLS: Mapping[str, Tool[Any]] = MappingProxyType(
             MeasureUncertainty(),
             EstimateQuality(),
             DecideStop(),
+            LabelPool(),
             Finish(),
         )
     }

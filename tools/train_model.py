@@ -46,7 +46,7 @@ class TrainArgs(ToolArgs):
         bool,
         Field(
             description="also learn from the generated items that passed their filters; used only "
-            "if the gold items do not get worse"
+            "if more of the gold items come out right"
         ),
     ] = False
 

@@ -52,4 +52,5 @@ def test_what_no_rule_knows_is_asked() -> None:
 def test_every_tool_is_matched_by_a_rule_of_the_default_level() -> None:
     for tool in TOOLS:
         decision = Decision(tool=tool, args={"k": 1}, reason="r", policy="p")
-        assert any(rule.matches(decision, seen()) for rule in RULES["ask-labels"]), tool
+        state = seen(generation={})
+        assert any(rule.matches(decision, state) for rule in RULES["ask-labels"]), tool

@@ -33,6 +33,22 @@ CERTIFIED = {**FROZEN, "audited": 15, "certificate": {"n_audited": 15}}
 MEASURED = {**SCORED, "quality": [{"model": "step-0005", "round": 1}]}
 JUDGED = {**SCORED, "verdict": {"round": 1, "stop": False}}
 
+GENERATION = {"by": "model", "round": None, "items": 0, "unweighed": False, "gate": None}
+GENERATING = {**MEASURED, "generation": GENERATION}
+
+PILOT = {"verdict": "usable", "why": "kappa 0.9", "accuracy": 0.95}
+ADVISED = {
+    **SCORED,
+    "quality": [{"model": "step-0005", "round": 1, "estimate": 0.9}],
+    "chat_models": [{"model": "m", "accept_above_score": None, "pilot": PILOT}],
+}
+
+
+def advised(**pilot: Any) -> dict[str, Any]:
+    """A state with a chat model whose pilot has other findings."""
+    return {**ADVISED, "chat_models": [{"accept_above_score": None, "pilot": {**PILOT, **pilot}}]}
+
+
 LEGAL: list[tuple[str, dict[str, Any]]] = [
     ("embed_pool", {"embedded": False}),
     ("select_samples", REVIEWED),
@@ -49,6 +65,10 @@ LEGAL: list[tuple[str, dict[str, Any]]] = [
     ("estimate_quality", SCORED),
     ("estimate_quality", {**FROZEN, "audited": 15}),
     ("estimate_quality", {**FROZEN, "audited": 20, "certificate": {"n_audited": 15}}),
+    ("label_pool", ADVISED),
+    ("label_pool", advised(verdict="weak")),
+    ("generate_samples", GENERATING),
+    ("generate_samples", {**GENERATING, "round": 2}),
     ("decide_stop", SCORED),
     ("decide_stop", {**JUDGED, "round": 2}),
     ("finish", FROZEN),
@@ -81,6 +101,22 @@ ILLEGAL: list[tuple[str, dict[str, Any], str]] = [
     ("estimate_quality", FINAL, "the current model is not measured"),
     ("estimate_quality", FROZEN, "the current model is not measured"),
     ("estimate_quality", CERTIFIED, "the current model is not measured"),
+    ("label_pool", SCORED, "a chat model annotates"),
+    ("label_pool", advised(accuracy=0.9), "it is better on gold than the classifier"),
+    ("label_pool", advised(verdict="constant"), "it is better on gold than the classifier"),
+    ("label_pool", {**ADVISED, "pool_labelled": True}, "not asked about the pool before"),
+    ("label_pool", {**ADVISED, "scores_are_current": False}, "a model's scores are there"),
+    ("label_pool", {**ADVISED, "frozen": True}, "labels are not frozen"),
+    ("label_pool", {**ADVISED, "usd_left": 0.0}, "budget is left"),
+    ("generate_samples", MEASURED, "generation is switched on"),
+    ("generate_samples", {**GENERATING, "embedded": False}, "items are embedded"),
+    (
+        "generate_samples",
+        {**GENERATING, "generation": {**GENERATION, "round": 1}},
+        "nothing was generated this round",
+    ),
+    ("generate_samples", {**GENERATING, "frozen": True}, "labels are not frozen"),
+    ("generate_samples", {**GENERATING, "usd_left": 0.0}, "budget is left"),
     ("decide_stop", TRAINED, "a model's scores are there"),
     ("decide_stop", JUDGED, "no verdict was given this round"),
     ("decide_stop", FROZEN, "labels are not frozen"),

@@ -29,6 +29,78 @@ STOPPED = {**SCORED, "verdict": {"round": 1, "stop": True, "reason": "enough"}}
 GO_ON = {**SCORED, "verdict": {"round": 1, "stop": False, "reason": "more"}}
 FROZEN = {**STOPPED, "model": {"name": "f", "final": True}, "frozen": True}
 
+GENERATION: dict[str, Any] = {
+    "by": "model",
+    "round": None,
+    "items": 0,
+    "unweighed": False,
+    "gate": None,
+}
+EVEN = {"billing": 4, "bug": 4, "praise": 4}
+WRITTEN = {**GENERATION, "round": 1, "items": 7}
+GENERATING: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
+    (
+        "texts may be written in the first round",
+        {**SCORED, "generation": GENERATION, "labels_by_class": EVEN},
+        "generate_samples",
+        {"method": "definitions", "k": 12},
+    ),
+    (
+        "texts may be written and a label is rare",
+        {**SCORED, "generation": GENERATION, "labels_by_class": {**EVEN, "bug": 1}},
+        "generate_samples",
+        {"method": "minority", "k": 12},
+    ),
+    (
+        "texts may be written in a later round",
+        {
+            **SCORED,
+            "round": 2,
+            "generation": WRITTEN,
+            "quality": [{"model": "m", "round": 2}],
+            "labels_by_class": EVEN,
+        },
+        "generate_samples",
+        {"method": "weak_spots", "k": 12},
+    ),
+    (
+        "texts may be recombined",
+        {**SCORED, "generation": {**GENERATION, "by": "augment"}, "labels_by_class": EVEN},
+        "generate_samples",
+        {"method": "recombine", "k": 12},
+    ),
+    (
+        "there is too little gold to weigh texts with",
+        {**SCORED, "generation": GENERATION, "gold_items": 7},
+        "decide_stop",
+        {"rule": "standard"},
+    ),
+    (
+        "texts were written and not weighed",
+        {**SCORED, "generation": {**WRITTEN, "unweighed": True}},
+        "train_model",
+        {"generated": True},
+    ),
+    (
+        "texts were written and weighed",
+        {**SCORED, "generation": {**WRITTEN, "gate": {"used": False}}},
+        "decide_stop",
+        {"rule": "standard"},
+    ),
+    (
+        "the verdict is to stop and written texts help",
+        {**STOPPED, "generation": {**WRITTEN, "gate": {"used": True}}},
+        "train_model",
+        {"final": True, "generated": True},
+    ),
+    (
+        "the verdict is to stop and written texts do not help",
+        {**STOPPED, "generation": {**WRITTEN, "gate": {"used": False}}},
+        "train_model",
+        {"final": True},
+    ),
+]
+
 STEPS: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
     ("nothing is embedded", {"embedded": False}, "embed_pool", {}),
     ("a batch is new", {}, "filter_samples", {}),
@@ -71,6 +143,7 @@ STEPS: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
         {"measure": "margin"},
     ),
     ("scores are new", {**SCORED, "quality": []}, "estimate_quality", {}),
+    *GENERATING,
     ("the round is measured", SCORED, "decide_stop", {"rule": "standard"}),
     (
         "the verdict is to go on",

@@ -53,10 +53,10 @@ def test_what_has_no_engine_behind_it_cannot_be_measured() -> None:
 
 
 def test_the_ratio_is_the_median_over_pairs() -> None:
-    raw = [Pass(1.0, 50, 50), Pass(2.0, 50, 50), Pass(1.0, 50, 50)]
-    ours = [Pass(2.0, 50, 50), Pass(2.0, 50, 50), Pass(0.5, 50, 50)]
-    result = Result("vllm:/far/away/tiny", 1, raw, ours, [2_500.0])
+    raw = [Pass(1.0, 0.1, 50, 50), Pass(2.0, 0.2, 50, 50), Pass(1.0, 0.3, 50, 50)]
+    ours = [Pass(2.0, 0.4, 50, 50), Pass(2.0, 0.4, 50, 50), Pass(0.5, 0.4, 50, 50)]
+    result = Result("vllm:/far/away/tiny", 10, raw, ours, [2_500.0])
     assert result.ratio == 1.0
     text = report([result])
-    assert "| `vllm:tiny` | 1 | 100, 50, 100 | 50, 50, 200 | 1.00 | 0.90 |" in text
+    assert "| `vllm:tiny` | 10 | 100, 50, 100 | 50, 50, 200 | 1.00 | 0.90 | 20.0 | 40.0 |" in text
     assert "| `vllm:tiny` | 2,500 | 2,000 |" in text

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from labelwright.app.project import Project
 from labelwright.models.llm import session
@@ -28,11 +29,11 @@ def answer(label: str, *, sure: float = 0.9, cost: int = 100) -> Reply:
     """A label with a reason, and tokens that give it a probability."""
     import math
 
-    start = '{"rationale": "its words say so", "label": "'
+    start, end = '{"label": "', '", "rationale": "its words say so"}'
     other = next(name for name in LABELS if name != label)
     top = ((label, math.log(sure)), (other, math.log(1 - sure)))
-    tokens = (Token(start, 0.0), Token(label, math.log(sure), top), Token('"}', 0.0))
-    return Reply(f'{start}{label}"}}', tokens_in=cost, tokens_out=10, tokens=tokens)
+    tokens = (Token(start, 0.0), Token(label, math.log(sure), top), Token(end, 0.0))
+    return Reply(f"{start}{label}{end}", tokens_in=cost, tokens_out=10, tokens=tokens)
 
 
 def gold_of(request: Request) -> str:
@@ -221,3 +222,35 @@ def test_a_stronger_model_is_asked_what_the_first_one_doubts(tmp_path: Path) -> 
 
 def _hard(request: Request) -> bool:
     return int(request.item.rsplit(" ", 1)[1]) % 3 == 0
+
+
+def test_a_model_better_than_the_classifier_labels_what_that_doubts(tmp_path: Path) -> None:
+    chat = model(lambda request: answer(gold_of(request), sure=0.99))
+    with ran(tmp_path, ROWS, **options(chat, human_labels=40)) as (project, result):
+        assert result.status == "finished"
+        (pool,) = results(project, "label_pool")
+        assert pool["asked"] > 0
+        by_source = dict.fromkeys(("llm", "learner"), 0) | Counter(
+            project.labels()["source"].to_pylist()
+        )
+        assert by_source["llm"] > 0
+        assert by_source["llm"] <= pool["surer_than_the_classifier"]
+        frozen = project.store.artefact("frozen")
+        assert frozen is not None
+        delivered = project.store.annotations(purposes=("final",), kinds=("llm",))
+        assert {each.annotator for each in delivered} == {"scripted:model"}
+        assert all(each.rationale == "its words say so" for each in delivered)
+        assert project.verify() == []
+
+
+def test_what_a_chat_model_labelled_is_certified_like_the_rest(tmp_path: Path) -> None:
+    chat = model(lambda request: answer(gold_of(request), sure=0.99))
+    with ran(tmp_path, ROWS, **options(chat, human_labels=40)) as (project, _):
+        data = np.load(
+            project.folder / (project.store.artefact("frozen") or {})["folder"] / "frozen.npz"
+        )
+        names = LABELS
+        machine = {int(r): names[int(a)] for r, a in zip(data["rows"], data["labels"], strict=True)}
+        final = {a.row: a.label for a in project.store.annotations(purposes=("final",))}
+        assert final
+        assert all(machine[row] == label for row, label in final.items())

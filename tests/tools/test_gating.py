@@ -28,15 +28,22 @@ def test_more_right_helps_and_fewer_does_not() -> None:
     assert not compare(TRUTH, better, worse, 0.95).helps
 
 
-def test_of_equal_accuracy_the_smaller_loss_decides() -> None:
+def test_more_right_at_a_greater_loss_does_not_help() -> None:
+    unsure, rash = sure([0, 1, 2, 0, 1, 0], 0.5), sure([0, 1, 2, 0, 2, 2], 0.999)
+    first, second = compare(TRUTH, unsure, rash, 0.95), compare(TRUTH, rash, unsure, 0.95)
+    assert first.fixed == first.broken == 1
+    more = sure([0, 1, 2, 0, 1, 0], 0.999)
+    found = compare(TRUTH, sure([0, 1, 2, 0, 0, 0], 0.4), more, 0.95)
+    assert found.fixed > found.broken
+    assert found.loss_with > found.loss_without
+    assert [each.helps for each in (found, first, second)] == [False] * 3
+
+
+def test_a_tie_does_not_help_whatever_the_loss() -> None:
     right = [0, 1, 2, 0, 1, 2]
-    assert compare(TRUTH, sure(right, 0.6), sure(right, 0.9), 0.95).helps
-    assert not compare(TRUTH, sure(right, 0.9), sure(right, 0.6), 0.95).helps
-
-
-def test_the_same_model_helps_nothing_and_harms_nothing() -> None:
-    found = compare(TRUTH, sure([0] * 6), sure([0] * 6), 0.95)
-    assert found.helps
+    found = compare(TRUTH, sure(right, 0.6), sure(right, 0.9), 0.95)
+    assert found.loss_with < found.loss_without
+    assert not found.helps
     assert found.low < 0 < found.high
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 from advising import asker, listed, with_askers
+from labelwright.app.options import Options, checked_labels
 from labelwright.app.project import Project
 from labelwright.models.llm.base import Request
 from labelwright.models.llm.gateway import Gateway
 from labelwright.store.errors import UserError
-from labelwright.store.events import ErrorEvent
+from labelwright.store.events import DecisionEvent, ErrorEvent
 from labelwright.store.records import Artefact
 from labelwright.store.trace import Place
 from labelwright.tools.base import Outcome, ToolContext, Workbench
@@ -76,26 +78,54 @@ def wrong(request: Request) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """A run that is paused for the audit, cut back to before the final model."""
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with ran(tmp_path_factory.mktemp("generate"), ROWS, human_labels=60) as (done, _):
-        final = next(
-            each.seq
-            for each in done.store.events()
-            if getattr(each.event, "args", {}).get("final") and each.event.type == "decision"
-        )
-        done.store.cut_after(final - 1)
-        yield done
+        return done.folder
+
+
+def cut_before(finished: Path, folder: Path, tool: str, **args: Any) -> Project:
+    """A copy of the project as it was before the first such decision."""
+    shutil.copytree(finished, folder)
+    project = Project(folder)
+    seq = next(
+        each.seq
+        for each in project.store.events()
+        if isinstance(each.event, DecisionEvent)
+        and each.event.tool == tool
+        and all(each.event.args.get(name) == value for name, value in args.items())
+    )
+    project.store.cut_after(seq - 1)
+    return project
+
+
+def context_of(project: Project) -> ToolContext:
+    spec = project.spec
+    assert spec is not None
+    settings = project.settings.model_copy(update={"generate": "model"})
+    return ToolContext(project.store, project.pool, spec, settings, Workbench(HashEncoder), 900)
+
+
+@pytest.fixture(scope="module")
+def late(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A project with all its training labels, before its final model."""
+    folder = tmp_path_factory.mktemp("late") / "project"
+    project = cut_before(finished, folder, "train_model", final=True)
+    yield project
+    project.close()
 
 
 @pytest.fixture
-def context(started: Project) -> Iterator[ToolContext]:
-    spec = started.spec
-    assert spec is not None
-    settings = started.settings.model_copy(update={"generate": "model"})
-    before = max(each.seq for each in started.store.events())
-    yield ToolContext(started.store, started.pool, spec, settings, Workbench(HashEncoder), step=900)
-    started.store.cut_after(before)
+def context(late: Project) -> ToolContext:
+    """Tests with it keep nothing."""
+    return context_of(late)
+
+
+@pytest.fixture
+def early(finished: Path, tmp_path: Path) -> Iterator[ToolContext]:
+    """A project after its first round: the learner has seen few labels."""
+    project = cut_before(finished, tmp_path / "early", "decide_stop")
+    yield context_of(project)
+    project.close()
 
 
 def keep(context: ToolContext, outcome: Outcome) -> None:
@@ -220,6 +250,27 @@ def test_pairs_are_refused(context: ToolContext) -> None:
         generate(replace(context, settings=settings))
 
 
+def test_several_labels_an_item_are_refused(context: ToolContext) -> None:
+    spec = context.spec.model_copy(update={"kind": "multi_label"})
+    with pytest.raises(UserError, match="one label an item"):
+        generate(replace(context, spec=spec))
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"generate": "model"}, "--generate model needs a chat model"),
+        ({"generate": "augment", "multi_label": True}, "one label an item, not for several"),
+        ({"strategy": "llm_pick"}, "--strategy llm_pick asks a chat model"),
+        ({"strategy": "subsample(llm_score, 90)"}, "asks a chat model: give one with --llm"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(options: dict[str, Any], problem: str) -> None:
+    given = Options(goal="Sort", data="x.csv", labels="a,b", **options)
+    with pytest.raises(UserError, match=problem):
+        checked_labels(given)
+
+
 def test_the_same_call_gives_the_same_items(context: ToolContext) -> None:
     first, again = (generate(with_askers(context, main=asker(knowing))) for _ in range(2))
     assert value_of(first) == value_of(again)
@@ -233,25 +284,25 @@ def kept(outcome: Outcome, key: str) -> dict[str, Any]:
     return next(each.value for each in outcome.artefacts if each.key == key)
 
 
-def test_good_items_train_and_the_comparison_is_in_the_result(context: ToolContext) -> None:
-    keep(context, generate(with_askers(context, main=asker(knowing)), k=90))
-    outcome = train(context)
+def test_good_items_train_and_the_comparison_is_in_the_result(early: ToolContext) -> None:
+    keep(early, generate(with_askers(early, main=asker(knowing)), k=90))
+    outcome = train(early)
     gate = outcome.result["generated"]
-    gold = len(context.store.human_labels(("gold",)))
+    gold = len(early.store.human_labels(("gold",)))
     assert gate["used"]
     assert gate["n"] == gold
     assert gate["low"] <= gate["difference"] <= gate["high"]
-    items = generated_items(context.store)
+    items = generated_items(early.store)
     model = kept(outcome, "model")
     assert model["generated"] == list(items.ids)
-    assert set(model["rows"]) <= set(context.store.human_labels())
+    assert set(model["rows"]) <= set(early.store.human_labels())
     assert gate["with_generated"] == pytest.approx(gate["without"] + gate["difference"], abs=2e-4)
 
 
-def test_items_that_make_gold_worse_are_not_used(context: ToolContext) -> None:
-    keep(context, generate(with_askers(context, main=asker(wrong)), k=90))
-    before = context.store.artefact("model") or {}
-    outcome = train(context)
+def test_items_that_make_gold_worse_are_not_used(early: ToolContext) -> None:
+    keep(early, generate(with_askers(early, main=asker(wrong)), k=90))
+    before = early.store.artefact("model") or {}
+    outcome = train(early)
     gate = outcome.result["generated"]
     assert gate["items"] >= 40
     assert gate["with_generated"] < gate["without"]
@@ -259,68 +310,68 @@ def test_items_that_make_gold_worse_are_not_used(context: ToolContext) -> None:
     if before["rows"] == sorted(before["rows"]) and not before["final"]:
         assert [each.key for each in outcome.artefacts] == ["gate"]
         assert outcome.result["model"] == "kept as it was"
-    keep(context, outcome)
+    keep(early, outcome)
     with pytest.raises(UserError, match="not found to help"):
-        train(context, final=True)
+        train(early, final=True)
 
 
-def test_the_final_model_takes_only_what_was_found_to_help(context: ToolContext) -> None:
-    keep(context, generate(with_askers(context, main=asker(knowing)), k=90))
+def test_the_final_model_takes_only_what_was_found_to_help(early: ToolContext) -> None:
+    keep(early, generate(with_askers(early, main=asker(knowing)), k=90))
     with pytest.raises(UserError, match="compare them on gold first"):
-        train(context, final=True)
-    keep(context, train(context))
-    outcome = train(replace(context, step=901), final=True)
+        train(early, final=True)
+    keep(early, train(early))
+    outcome = train(replace(early, step=901), final=True)
     model = kept(outcome, "model")
     assert len(model["generated"]) == outcome.result["generated_items"]
     assert model["final"]
 
 
-def test_without_items_or_gold_there_is_nothing_to_compare(context: ToolContext) -> None:
+def test_without_items_or_gold_there_is_nothing_to_compare(early: ToolContext) -> None:
     with pytest.raises(UserError, match="no generated items"):
-        train(context)
+        train(early)
 
 
-def test_without_them_a_model_is_as_it_always_was(context: ToolContext) -> None:
-    plain = TrainModel().run(context, TrainArgs())
-    keep(context, generate(with_askers(context, main=asker(knowing)), k=30))
-    again = TrainModel().run(context, TrainArgs())
+def test_without_them_a_model_is_as_it_always_was(early: ToolContext) -> None:
+    plain = TrainModel().run(early, TrainArgs())
+    keep(early, generate(with_askers(early, main=asker(knowing)), k=30))
+    again = TrainModel().run(early, TrainArgs())
     assert kept(plain, "model") == kept(again, "model")
     assert "generated" not in kept(again, "model")
     assert "generated" not in again.result
 
 
 def test_the_terms_of_the_writer_are_told_of_a_model_that_learned_from_it(
-    context: ToolContext,
+    early: ToolContext,
 ) -> None:
-    keep(context, generate(with_askers(context, main=asker(knowing)), k=90))
-    assert warnings_of(context.store) == []
-    keep(context, train(context))
-    (source,) = sources(context.store, context.store.artefact("model"))
-    assert source.items == len(generated_items(context.store))
-    (warning,) = warnings_of(context.store)
+    keep(early, generate(with_askers(early, main=asker(knowing)), k=90))
+    assert warnings_of(early.store) == []
+    keep(early, train(early))
+    (source,) = sources(early.store, early.store.artefact("model"))
+    assert source.items == len(generated_items(early.store))
+    (warning,) = warnings_of(early.store)
     assert "scripted:model wrote" in warning
     assert "nothing is known" in warning
 
 
-def test_recombined_items_warn_of_nothing(context: ToolContext) -> None:
+def test_recombined_items_warn_of_nothing(early: ToolContext) -> None:
     item = {"id": "gen-1", "text": "one, two", "label": "bug"}
     terms = {"family": "", "restriction": "none", "words": "", "source": ""}
     value = {"items": [item], "writer": "", "method": "recombine", "terms": terms}
     model = {"generated": ["gen-1"], "name": "x"}
     outcome = Outcome({}, artefacts=(Artefact("generated", value), Artefact("model", model)))
-    keep(context, outcome)
-    assert warnings_of(context.store) == []
-    assert "clauses of labelled texts" in sources(context.store, model)[0].words
+    keep(early, outcome)
+    assert warnings_of(early.store) == []
+    assert "clauses of labelled texts" in sources(early.store, model)[0].words
 
 
 @pytest.mark.parametrize("kind", ["model", "augment"])
 def test_a_whole_run_generates_weighs_and_delivers_the_pool_alone(
     tmp_path: Path, kind: str
 ) -> None:
-    options: dict[str, Any] = {"generate": kind, "human_labels": 50, "annotator": "embedded"}
+    options: dict[str, Any] = {"generate": kind, "human_labels": 50, "seed": 2}
     if kind == "model":
         options |= {"llm": "scripted:model", "chat": ScriptedBackend(knowing), "llm_cache": "none"}
-        options["labels"] = ",".join(LABELS)
+        options |= {"labels": ",".join(LABELS), "annotator": "embedded"}
     with ran(tmp_path, ROWS, **options) as (done, result):
         assert result.status == "finished"
         made_calls = [tool for tool, _ in calls(done)]

@@ -4,8 +4,8 @@
 
 It is a Qwen2 of two layers, 0.3 million weights, with a tokenizer trained on the sample and a
 chat template. It writes nonsense; what is tested is everything around it. Marks that end a string,
-a list or an answer are likelier than other tokens and white space is less likely, so that its
-nonsense is short.
+a list or an answer are likelier than other tokens, white space and control characters less likely,
+so that its nonsense is short.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def make_model(folder: Path, *, seed: int = 0, length: int = LENGTH) -> Path:
 
 
 def _prefer_ends(model: Any, tokenizer: Any) -> None:
-    """Give tokens that end something a higher logit, and blanks a lower, whatever was read.
+    """Give tokens that end something a higher logit, and unseen ones a lower, whatever was read.
 
     One direction of the hidden state is the same for every token; only those point along it.
     """
@@ -77,7 +77,8 @@ def _prefer_ends(model: Any, tokenizer: Any) -> None:
     vocabulary: dict[str, int] = tokenizer.get_vocab()
     marks = {token: number for token, number in vocabulary.items() if set(token) <= set('"}],')}
     quotes = [number for token, number in marks.items() if token.startswith('"')]
-    blanks = [number for number in vocabulary.values() if not tokenizer.decode([number]).strip()]
+    texts = {number: tokenizer.decode([number]) for number in vocabulary.values()}
+    blanks = [n for n, text in texts.items() if not text.strip() or not text.isprintable()]
     with torch.no_grad():
         model.model.embed_tokens.weight[:, 0] = 0.06
         model.lm_head.weight[:, 0] = 0.0

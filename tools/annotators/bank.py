@@ -9,7 +9,7 @@ on; an audit item would spoil the certificate. So a `Bank` cannot be made from r
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,6 @@ from ..duplicates import normalised
 from .items import Item, V
 from .prompting import Shown
 
-W = TypeVar("W")
 _MAKERS = object()
 """Known to this module only: what shows that a bank was made here."""
 
@@ -49,11 +48,6 @@ class Bank(Generic[V]):
     def __len__(self) -> int:
         return len(self.shown)
 
-    def read(self, value: Callable[[V], W]) -> Bank[W]:
-        """The same items with each value in another form."""
-        shown = [Shown(each.item, value(each.value)) for each in self.shown]
-        return Bank(shown, self.vectors, maker=_MAKERS)
-
     def clean(self, predicted: Sequence[V | None]) -> Bank[V]:
         """The part on which a learner agrees with the person (FreeAL, Xiao et al. 2023).
 
@@ -75,8 +69,12 @@ class Bank(Generic[V]):
 
 
 def training_bank(
-    store: Store, pool: Pool, vectors: NDArray[np.float32] | None = None
-) -> Bank[str]:
+    store: Store,
+    pool: Pool,
+    vectors: NDArray[np.float32] | None = None,
+    *,
+    read: Callable[[str], Any] = str,
+) -> Bank[Any]:
     """The items that people labelled for training in a project, in ascending order of rows.
 
     Left out are labels that no person gave, and every item whose text is that of one that was ever
@@ -87,6 +85,7 @@ def training_bank(
         pool: of the project.
         vectors: unit vectors, (m, d), of the items at `training_rows`; `None` for kinds of
             demonstrations that need none.
+        read: makes the task's value of a stored label; the label itself by default.
 
     Raises:
         UserError: another number of vectors than of items.
@@ -97,7 +96,7 @@ def training_bank(
     given = store.human_labels(("train",))
     texts, ids = pool.texts(rows), pool.ids(rows)
     shown = [
-        Shown(Item(name, text), given[int(row)])
+        Shown(Item(name, text), read(given[int(row)]))
         for row, name, text in zip(rows, ids, texts, strict=True)
     ]
     return Bank(shown, vectors, maker=_MAKERS)

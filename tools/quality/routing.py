@@ -10,7 +10,7 @@ here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,17 +120,15 @@ def route(
     if not 0 <= error_cost < np.inf:
         raise UserError(f"error_cost is {error_cost!r}: give a number of at least 0")
     kinds = _checked(options)
-    steps = _steps(kinds)
-    worth = steps.gain * error_cost > steps.price
-    steps = _Steps(steps.item[worth], steps.to[worth], steps.price[worth], steps.gain[worth])
-    last = len(kinds) - 1
     limit = len(kinds[0].error) if people is None else people
     if limit < 0:
         raise UserError(f"people is {people!r}: give a number of at least 0")
-    to_people = steps.to == last
-    allowed = ~to_people | (np.cumsum(to_people) <= limit) if last else worth[worth]
-    paid = _paid(steps, allowed, kinds, usd)
-    return _plan(kinds, steps, taken=paid, blocked=(~allowed, allowed & ~paid), why=_WORTH)
+    steps = _worth(_steps(kinds), error_cost)
+    without = steps.item[steps.to == len(kinds) - 1][limit:] if len(kinds) > 1 else steps.item[:0]
+    if len(without):
+        steps = _worth(_steps(_closed(kinds, without)), error_cost)
+    paid = _paid(steps, kinds, usd)
+    return _plan(kinds, steps, taken=paid, blocked=(without, steps.item[~paid]), why=_WORTH)
 
 
 def route_to_accuracy(options: Sequence[Option], *, target: float) -> Plan:
@@ -155,7 +153,7 @@ def route_to_accuracy(options: Sequence[Option], *, target: float) -> Plan:
     reached = len(enough) > 0
     count = int(enough[0]) if reached else len(steps.gain)
     taken = np.arange(len(steps.gain)) < count
-    none = np.zeros_like(taken)
+    none = np.empty(0, dtype=np.int64)
     why = _TARGET if reached else _WORTH
     plan = _plan(kinds, steps, taken=taken, blocked=(none, none), why=why, reached=reached)
     if reached:
@@ -213,20 +211,30 @@ def _steps(kinds: list[Option]) -> _Steps:
     return _Steps(item[order], to[order], price[order], gain[order])
 
 
-def _paid(
-    steps: _Steps, allowed: NDArray[np.bool_], kinds: list[Option], usd: float | None
-) -> NDArray[np.bool_]:
-    """Which of the allowed upgrades the money pays for."""
+def _worth(steps: _Steps, error_cost: float) -> _Steps:
+    """The steps that prevent more than they cost."""
+    kept = steps.gain * error_cost > steps.price
+    return _Steps(steps.item[kept], steps.to[kept], steps.price[kept], steps.gain[kept])
+
+
+def _closed(kinds: list[Option], items: NDArray[np.int64]) -> list[Option]:
+    """The options, the last one being of no use to some items."""
+    error = kinds[-1].error.copy()
+    error[items] = 1.0
+    return [*kinds[:-1], replace(kinds[-1], error=error)]
+
+
+def _paid(steps: _Steps, kinds: list[Option], usd: float | None) -> NDArray[np.bool_]:
+    """Which of the steps the money pays for."""
     if usd is None:
-        return allowed
+        return np.ones(len(steps.item), dtype=np.bool_)
     left = usd - kinds[0].price * len(kinds[0].error)
     if left < -1e-9:
         raise UserError(
             f"{usd!r} US dollars do not pay for {len(kinds[0].error)!r} labels by "
             f"{kinds[0].name!r} at {kinds[0].price!r}: give more, or fewer items"
         )
-    spent = np.cumsum(np.where(allowed, steps.price, 0.0))
-    return np.asarray(allowed & (spent <= left + 1e-9))
+    return np.asarray(np.cumsum(steps.price) <= left + 1e-9, dtype=np.bool_)
 
 
 def _plan(
@@ -234,18 +242,18 @@ def _plan(
     steps: _Steps,
     *,
     taken: NDArray[np.bool_],
-    blocked: tuple[NDArray[np.bool_], NDArray[np.bool_]],
+    blocked: tuple[NDArray[np.int64], NDArray[np.int64]],
     why: str,
     reached: bool | None = None,
 ) -> Plan:
-    """The plan after the upgrades that were taken."""
+    """The plan after the upgrades that were taken; `blocked` has the items that lacked a limit."""
     items = len(kinds[0].error)
     choice = np.zeros(items, dtype=np.int64)
     reason = np.full(items, REASONS.index(_CHEAPEST), dtype=np.int64)
     choice[steps.item[taken]] = steps.to[taken]
     reason[steps.item[taken]] = REASONS.index(why)
-    for mask, name in zip(blocked, (_NO_PEOPLE, _NO_MONEY), strict=True):
-        reason[steps.item[mask]] = REASONS.index(name)
+    for rows, name in zip(blocked, (_NO_PEOPLE, _NO_MONEY), strict=True):
+        reason[rows] = REASONS.index(name)
     errors = np.stack([each.error for each in kinds], axis=1)
     after = errors[np.arange(items), choice]
     prices = np.array([each.price for each in kinds])

@@ -103,7 +103,7 @@ def call_in(text: str) -> tuple[Call, ...]:
     start = text.find("{")
     try:
         found, _ = json.JSONDecoder().raw_decode(text[start:] if start >= 0 else "")
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         return ()
     if not isinstance(found.get("name"), str):
         return ()

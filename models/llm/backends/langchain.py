@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from ...compute import encodable
 from ..base import Call, Failure, Finish, Message, Reply, Request, ToolSpec
 from .failures import failure_of
 from .forms import draw_seed, most_tokens, schema_in_words, strict_schema, with_instruction
+from .providers import is_provider, provider_at
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -119,6 +121,22 @@ class LangChainBackend:
         return _reply(model.invoke(_messages(messages)), request)
 
 
+def priced_as(model: BaseChatModel) -> tuple[str, str] | None:
+    """Provider and model that a chat model's calls are paid by; `None` where nobody is paid.
+
+    The model says itself whom it asks. Providers without a price list, such as Ollama or a class
+    of one's own, are taken to cost nothing a token.
+    """
+    said = model._get_ls_params()
+    provider, name = said.get("ls_provider"), said.get("ls_model_name")
+    url = getattr(model, "openai_api_base", None)
+    if isinstance(url, str):
+        provider = provider_at(url)
+    if not provider or not name or not is_provider(provider):
+        return None
+    return provider, name
+
+
 def _own_name(model: BaseChatModel) -> str:
     for field in ("model_name", "model", "model_id"):
         found = getattr(model, field, None)
@@ -169,12 +187,13 @@ def _messages(messages: Sequence[Message]) -> list[BaseMessage]:
 
 def _reply(answer: AIMessage, request: Request) -> Reply:
     calls = tuple(
-        Call(call["name"], json.dumps(call["args"], ensure_ascii=False))
+        Call(encodable(call["name"]), encodable(json.dumps(call["args"], ensure_ascii=False)))
         for call in answer.tool_calls
     ) + tuple(
-        Call(broken["name"] or "", broken["args"] or "") for broken in answer.invalid_tool_calls
+        Call(encodable(broken["name"] or ""), encodable(broken["args"] or ""))
+        for broken in answer.invalid_tool_calls
     )
-    text = str(answer.text)
+    text = encodable(str(answer.text))
     if request.schema is not None and calls:
         text, calls = calls[0].arguments, ()
     usage = answer.usage_metadata

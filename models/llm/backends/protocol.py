@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...compute import encodable
 from ..base import Call, Failure, Finish, Message, Reply, Request, Token, ToolSpec
 from .forms import call_in, call_schema, most_tokens, strict_schema
 
@@ -24,10 +25,7 @@ SHOWN = 200
 
 def messages_field(messages: Sequence[Message]) -> list[dict[str, str]]:
     """The messages, without lone surrogates: UTF-8 cannot carry them."""
-    return [
-        {"role": each.role, "content": each.content.encode("utf-8", "replace").decode()}
-        for each in messages
-    ]
+    return [{"role": each.role, "content": encodable(each.content)} for each in messages]
 
 
 def schema_field(request: Request) -> dict[str, Any]:
@@ -67,6 +65,7 @@ def reply_from(content: bytes, request: Request) -> Reply | Failure:
     """A server's answer as a reply; one that is no chat completion is the server's failure.
 
     A server that does not say how many tokens it took is taken to have used the most it can have.
+    Half a character, as an answer that is cut off may end with, is replaced by a question mark.
     """
     try:
         data = json.loads(content)
@@ -74,7 +73,7 @@ def reply_from(content: bytes, request: Request) -> Reply | Failure:
         message = choice["message"]
         usage = data.get("usage") or {}
         refusal = message.get("refusal") or ""
-        text = refusal or message.get("content") or ""
+        text = encodable(refusal or message.get("content") or "")
         return Reply(
             text=text,
             calls=_calls(message, text, request),
@@ -83,7 +82,7 @@ def reply_from(content: bytes, request: Request) -> Reply | Failure:
             finish="refusal" if refusal else _FINISH.get(choice.get("finish_reason"), "other"),
             tokens=_tokens(choice),
         )
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         shown = content[:SHOWN].decode("utf-8", "replace")
         return Failure(
             "server", f"no chat completion came back ({type(error).__name__}: {error}): {shown!r}"
@@ -92,7 +91,7 @@ def reply_from(content: bytes, request: Request) -> Reply | Failure:
 
 def _calls(message: Mapping[str, Any], text: str, request: Request) -> tuple[Call, ...]:
     made = tuple(
-        Call(each["function"]["name"], each["function"]["arguments"] or "")
+        Call(encodable(each["function"]["name"]), encodable(each["function"]["arguments"] or ""))
         for each in message.get("tool_calls") or ()
     )
     # Servers that cannot call tools are asked for the call as JSON, which then is the text.
@@ -103,10 +102,10 @@ def _tokens(choice: Mapping[str, Any]) -> tuple[Token, ...]:
     listed = (choice.get("logprobs") or {}).get("content") or ()
     return tuple(
         Token(
-            each["token"],
+            encodable(each["token"]),
             each["logprob"],
             tuple(
-                (top["token"], top["logprob"])
+                (encodable(top["token"]), top["logprob"])
                 for top in each.get("top_logprobs") or ()
                 if top["logprob"] > _MASKED
             ),

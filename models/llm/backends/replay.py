@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ....store.errors import UserError
+from ...compute import encodable
 from ..base import Failure, Reply, Request
 
 FORM = "replay:FILE#NAME, as in replay:recorded.jsonl#gpt-4o"
@@ -86,7 +87,8 @@ class ReplayBackend:
         answer = recorded[request.sample]
         if request.schema is not None and "label" in request.schema.model_fields:
             answer = {"label": answer}
-        return Reply(answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False))
+        text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
+        return Reply(encodable(text))
 
 
 def replayed(rest: str) -> ReplayBackend:

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
 
 from ....store.errors import OperatorError, UserError
 from ..base import Failure, Message, Reply, Request
@@ -14,6 +13,7 @@ from .failures import failure_of
 from .forms import draw_seed, most_tokens, schema_in_words, tools_in_words, with_instruction
 from .loop import OwnLoop
 from .protocol import TOP, messages_field, reply_from, schema_field, tools_field
+from .providers import provider_at
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -78,7 +78,7 @@ class ServedBackend:
             return None
         if self._server.url is None:
             return "openai", self._server.model
-        provider = _provider_at(self._server.url)
+        provider = provider_at(self._server.url)
         return None if provider is None else (provider, self._server.model)
 
     @property
@@ -226,16 +226,3 @@ def _check(server: Server) -> None:
             f"--llm: {server.url!r} is not a URL: begin it with http:// or https://, as in "
             f"{server.provider}:{server.model}@http://127.0.0.1:8000/v1"
         )
-
-
-def _provider_at(url: str) -> str | None:
-    """The provider whose address this is, as `genai-prices` names it; `None` if unknown."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost" or host.replace(".", "").isdigit() or ":" in host:
-        return None
-    try:
-        from genai_prices.data_snapshot import get_snapshot
-
-        return get_snapshot().find_provider(None, None, url).id
-    except (ImportError, LookupError):
-        return None

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from annotating import GOAL, NAMES, SINGLE, gateway, shown_to
+from annotating import GOAL, NAMES, SINGLE, gateway, shown_to, texts_in
 from labelwright.store.database import Store
 from labelwright.store.errors import UserError
 from labelwright.store.events import RunEvent
@@ -151,20 +151,29 @@ def test_clean_only_keeps_what_a_learner_agrees_with() -> None:
         bank().clean(["bug", "bug"])
 
 
-def test_items_that_share_a_call_share_as_many_demonstrations_as_one_has() -> None:
-    asker, backend = gateway(
-        lambda _: {"answers": [{"index": 1, "label": "bug"}, {"index": 2, "label": "bug"}]}
-    )
-    texts = ["card payment", "app crash screen"]
+def shared(number: int, *texts: str) -> list[str]:
+    """The demonstrations of items that are asked in one message."""
+    given = Demonstrations(bank(), "nearest", number)
     annotator = LLMAnnotator(
-        asker, SINGLE, GOAL, demonstrations=Demonstrations(bank(), "nearest", 3), items_per_call=2
+        gateway(lambda _: {})[0], SINGLE, GOAL, demonstrations=given, items_per_call=len(texts)
     )
-    annotator.annotate([Item(text, text) for text in texts], ENCODER.encode(texts))
-    (shown,) = shown_to(backend)
-    assert shown[-2:] == texts
-    assert len(set(shown[:-2])) == 3
-    # Neither item, nor a copy of one: the second is in the bank.
-    assert not set(shown[:-2]) & set(texts)
+    (request,) = annotator.requests([Item(text, text) for text in texts], ENCODER.encode(texts))
+    found = texts_in(request)
+    assert found[-len(texts) :] == list(texts)
+    return found[: -len(texts)]
+
+
+def test_items_that_share_a_call_share_as_many_demonstrations_as_one_has() -> None:
+    texts = ("invoice payment", "app crash")
+    found = shared(2, *texts)
+    # The nearest of each.
+    assert sorted(found) == ["app crash screen", "invoice payment charge"]
+    assert len(shared(4, *texts)) == 4
+
+
+def test_what_is_a_copy_of_one_item_is_not_shown_to_its_neighbour() -> None:
+    assert "refund my card" in shared(3, "my card refund please", "other words")
+    assert "refund my card" not in shared(3, "my card refund please", "Refund my card!")
 
 
 @pytest.mark.parametrize("kind", ["nearest", "nearest_per_class", "cover"])

@@ -8,7 +8,7 @@ import pytest
 from annotating import GOAL, SINGLE
 from hypothesis import given
 from hypothesis import strategies as st
-from labelwright.tools.annotators import Item, Variant
+from labelwright.tools.annotators import Item, Variant, fence
 from labelwright.tools.annotators.fence import defused, fence_code, fenced
 from labelwright.tools.annotators.prompting import Script
 
@@ -49,6 +49,15 @@ def test_a_text_that_forges_the_mark_it_would_have_had_gets_another_one() -> Non
         again = fence_code([text])
         assert f"</text-{again}>" not in text
         assert fenced(text, again).count(f"</text-{again}>") == 1
+
+
+@given(st.lists(st.text("0123456789abc", max_size=8), min_size=1, max_size=3))
+def test_a_code_that_a_text_holds_is_made_anew(texts: list[str]) -> None:
+    # With one digit, most codes would be in a text.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fence, "DIGITS", 1)
+        code = fence_code(texts)
+    assert not any(code in text for text in texts)
 
 
 def test_codes_in_other_case_or_width_count_as_forged() -> None:

@@ -90,6 +90,15 @@ def test_labels_that_look_like_numbers_are_taken_as_strings_only(names: tuple[st
     assert LLMAnnotator(always(bad), task, GOAL).annotate(items("a"))[0].status == "invalid"
 
 
+def test_no_type_is_converted() -> None:
+    asker = always({"label": "bug", "confidence": "90"})
+    (found,) = LLMAnnotator(asker, SINGLE, GOAL, confidence="stated").annotate(items("a"))
+    assert (found.status, found.score) == ("invalid", None)
+    several = by_text(lambda _: {"answers": [{"index": "1", "label": "bug"}]})
+    found, _ = LLMAnnotator(several, SINGLE, GOAL, items_per_call=2).annotate(items("a", "b"))
+    assert found.status == "invalid"
+
+
 def test_a_refusal_is_no_label_and_is_said() -> None:
     asker = always(Reply("I cannot help with that.", finish="refusal"))
     (found,) = LLMAnnotator(asker, SINGLE, GOAL).annotate(items("a"))

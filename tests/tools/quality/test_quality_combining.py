@@ -91,3 +91,28 @@ def test_features_of_another_width_are_refused() -> None:
     prior, features, truth = biased(30)
     with pytest.raises(UserError, match="give the same"):
         fit_combiner(prior, features, truth).predict(prior, features[:, :1])
+
+
+def test_a_start_leads_to_the_same_minimum() -> None:
+    prior, features, truth = biased(80)
+    early = fit_combiner(prior[:40], features[:40], truth[:40])
+    cold = fit_combiner(prior, features, truth)
+    warm = fit_combiner(prior, features, truth, start=early)
+    np.testing.assert_allclose(warm.weights, cold.weights, atol=1e-2)
+    assert warm.trust == pytest.approx(cold.trust, abs=1e-2)
+
+
+def test_fewer_rows_than_features_are_no_hindrance() -> None:
+    prior, features, truth = biased(60)
+    wide = np.hstack([features, 0.01 * np.random.default_rng(0).normal(size=(60, 50))])
+    fitted = fit_combiner(prior[:12], wide[:12], truth[:12])
+    assert fitted.weights.shape == (53, 3)
+    said = fitted.predict(prior[12:], wide[12:]).argmax(axis=1)
+    assert (said == truth[12:]).mean() > 0.9
+
+
+def test_a_start_of_another_shape_is_refused() -> None:
+    prior, features, truth = biased(30)
+    other = fit_combiner(prior, features[:, :1], truth)
+    with pytest.raises(UserError, match="leave it out"):
+        fit_combiner(prior, features, truth, start=other)

@@ -57,6 +57,19 @@ def test_few_people_get_the_items_where_they_prevent_most() -> None:
     assert "the human labels are spent" in plan.reason(2)
 
 
+def test_an_item_that_no_person_is_left_for_goes_to_the_strong_model_if_that_helps() -> None:
+    cheap, strong = np.array([0.9, 0.8]), np.array([0.6, 0.55])
+    options = [
+        Option("cheap", 0.0, cheap),
+        Option("strong", 0.05, strong),
+        Option("human", 0.1, np.zeros(2)),
+    ]
+    plan = route(options, error_cost=1.0, people=1)
+    assert chosen(route(options, error_cost=1.0)) == ["human", "human"]
+    assert chosen(plan) == ["human", "strong"]
+    assert "the human labels are spent" in plan.reason(1)
+
+
 def test_the_budget_is_never_exceeded_and_buys_the_best_value_first() -> None:
     plan = route(three(), error_cost=100.0, usd=0.03)
     assert chosen(plan) == ["cheap", "cheap", "strong", "strong", "strong"]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from backend_contract import ITEMS, BackendContract, asking, complete, reply
 from chat_server import called, completion, refused, serving
-from labelwright.models.llm.backends.langchain import LangChainBackend
+from labelwright.models.llm.backends.langchain import LangChainBackend, priced_as
 from labelwright.models.llm.base import Backend, Failure, Message, Request, ToolSpec
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
@@ -223,6 +223,25 @@ def test_a_model_of_ones_own_is_called_by_its_type_and_name() -> None:
     assert LangChainBackend(model).name == "ChatOpenAI:tiny"
     assert LangChainBackend(Speaking(says=labelled)).identity == "Speaking"
     assert LangChainBackend(model, "openai:x").identity == "openai:x"
+
+
+@pytest.mark.parametrize(
+    ("url", "price"),
+    [
+        (None, ("openai", "gpt-4o-mini")),
+        ("https://openrouter.ai/api/v1", ("openrouter", "gpt-4o-mini")),
+        ("http://127.0.0.1:9/v1", None),
+        ("https://llm.example.org/v1", None),
+    ],
+)
+def test_who_is_paid_for_a_model_of_ones_own_is_asked_of_the_model(
+    url: str | None, price: tuple[str, str] | None
+) -> None:
+    from langchain_openai import ChatOpenAI
+
+    model = ChatOpenAI(model="gpt-4o-mini", base_url=url, api_key="none")  # type: ignore[arg-type]
+    assert priced_as(model) == price
+    assert priced_as(Speaking(says=labelled)) is None
 
 
 def test_answers_of_a_real_client_are_read() -> None:

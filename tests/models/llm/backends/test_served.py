@@ -7,6 +7,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from backend_contract import ITEMS, BackendContract, asking, complete, reply
 from chat_server import Body, ChatServer, Said, called, completion, refused, serving
 from labelwright.models.llm.backends.served import ServedBackend, Server
 from labelwright.models.llm.base import Backend, Failure, Message, Request, ToolSpec
+from labelwright.models.llm.cache import AnswerCache
+from labelwright.models.llm.gateway import Gateway
 from labelwright.store.errors import OperatorError, UserError
 from pydantic import BaseModel
 
@@ -135,6 +138,17 @@ def test_why_an_answer_ended_is_told(said: Body, finish: str) -> None:
     assert found.text
 
 
+def test_half_a_character_is_no_fault_of_the_whole_answer(tmp_path: Path) -> None:
+    top = [{"token": "\ud83d", "logprob": -0.1}]
+    listed = {"content": [{"token": "\ud83d", "logprob": -0.1, "top_logprobs": top}]}
+    with serving(lambda _: completion("cut \ud83d", logprobs=listed)) as server:
+        gateway = Gateway(served(server), cache=AnswerCache(tmp_path / "answers.db"))
+        (answer,) = gateway.ask([asking("a", schema=None)])
+        gateway.close()
+    assert (answer.status, answer.text) == ("ok", "cut ?")
+    assert (answer.tokens[0].text, answer.tokens[0].top) == ("?", (("?", -0.1),))
+
+
 def test_a_server_that_counts_no_tokens_is_taken_to_have_used_the_most() -> None:
     said = completion("é")
     del said["usage"]
@@ -165,6 +179,7 @@ def test_a_server_that_counts_no_tokens_is_taken_to_have_used_the_most() -> None
         (Said(b"<html>a proxy</html>"), "server", "a proxy"),
         (Said({"choices": []}), "server", "no chat completion"),
         (Said([1]), "server", "no chat completion"),
+        (Said(b"[" * 100_000), "server", "no chat completion"),
         (Said({"choices": [{"message": None}]}), "server", "no chat completion"),
         (Said(completion(), cut=True), "connection", ""),
     ],
