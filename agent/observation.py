@@ -33,6 +33,8 @@ class Batch(BaseModel):
     annotated: bool
     filtered: bool
     reviewed: bool
+    asked: int = 0
+    """Questions that the reviewed batch came to; the rest was accepted or left."""
 
 
 class Observation(BaseModel):
@@ -195,6 +197,7 @@ def _batch(store: Store) -> Batch | None:
         annotated=bool(notes and notes["round"] == batch["round"]),
         filtered=bool(batch.get("filtered")),
         reviewed="reviewed" in batch,
+        asked=batch.get("asked", 0),
     )
 
 

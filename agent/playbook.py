@@ -114,9 +114,14 @@ def _judged(seen: Observation) -> bool:
 
 
 def _no_more(seen: Observation) -> bool:
-    """Whether no further round can come: stopped, or nothing left to choose or to ask with."""
+    """Whether no round comes any more: stopped, nothing left to ask or with, or all labelled."""
     exhausted = seen.unlabelled == 0 or budget_spent(seen)
-    return (_judged(seen) and _stopped(seen)) or exhausted
+    return (_judged(seen) and _stopped(seen)) or exhausted or seen.pool_labelled
+
+
+def _nobody_asked(seen: Observation) -> bool:
+    """Whether the chat model was sure of a whole batch: more rounds would ask only it."""
+    return seen.batch is not None and seen.batch.reviewed and seen.batch.asked == 0
 
 
 def _final(seen: Observation) -> bool:
@@ -201,7 +206,9 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "train_model",
-        lambda seen: not seen.model_is_current and not (_judged(seen) and _stopped(seen)),
+        lambda seen: not seen.model_is_current
+        and not seen.pool_labelled
+        and not (_judged(seen) and _stopped(seen)),
         _none,
         lambda seen: f"{seen.training_items} training items, the last model has not seen all",
     ),
@@ -246,7 +253,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "label_pool",
-        _no_more,
+        lambda seen: _no_more(seen) or _nobody_asked(seen),
         _none,
         lambda seen: (
             f"on gold the chat model is right on {seen.chat_models[0]['pilot']['accuracy']:.1%}, "

@@ -12,7 +12,9 @@ from ..store.errors import UserError
 if TYPE_CHECKING:
     from ..models.llm.base import Backend
     from ..models.llm.gateway import Gateway
+    from ..models.llm.prices import Price
     from ..store.spec import Settings
+    from .options import Options
 
 
 @contextmanager
@@ -42,6 +44,21 @@ def open_gateways(settings: Settings, chat: Any, usd: float | None) -> Iterator[
         }
 
 
+def check_models(options: Options, chat: Any) -> None:
+    """Find out before anything is written whether the chat models can be had and paid.
+
+    Raises:
+        UserError: no such model, a package is missing, or a price is needed and not known.
+    """
+    from ..models.chat import load_backend
+
+    given = dict(chat) if isinstance(chat, Mapping) else {"main": chat}
+    for role, name in (("main", options.llm), ("strong", options.strong_llm)):
+        backend = _given(given.get(role), name) or load_backend(name)
+        if backend is not None:
+            _price(options, role, backend, options.usd)
+
+
 def _given(chat: Any, name: str) -> Backend | None:
     """A chat model that the caller made, if one is given."""
     if chat is None:
@@ -59,8 +76,23 @@ def _gateway(
     stack: ExitStack, settings: Settings, role: str, backend: Backend, usd: float | None
 ) -> Gateway:
     from ..models.llm.cache import AnswerCache, default_path
-    from ..models.llm.gateway import Gateway, price_for
+    from ..models.llm.gateway import Gateway
     from ..models.llm.session import Limits
+
+    price = _price(settings, role, backend, usd)
+    cache = None
+    if settings.llm_cache != "none":
+        cache = AnswerCache(Path(settings.llm_cache) if settings.llm_cache else default_path())
+    limits = Limits(concurrency=settings.llm_concurrency, per_second=settings.llm_rate)
+    gateway = Gateway(backend, cache=cache, price=price, limits=limits)
+    stack.callback(gateway.close)
+    return gateway
+
+
+def _price(
+    settings: Settings | Options, role: str, backend: Backend, usd: float | None
+) -> Price | None:
+    from ..models.llm.gateway import price_for
 
     prices = (settings.price_in, settings.price_out)
     if role == "strong":
@@ -72,10 +104,4 @@ def _gateway(
             f"the budget of {usd!r} US dollars cannot be kept: the price of {backend.name!r} is "
             f"not known; give {option}-in and {option}-out (US dollars for a million tokens)"
         )
-    cache = None
-    if settings.llm_cache != "none":
-        cache = AnswerCache(Path(settings.llm_cache) if settings.llm_cache else default_path())
-    limits = Limits(concurrency=settings.llm_concurrency, per_second=settings.llm_rate)
-    gateway = Gateway(backend, cache=cache, price=price, limits=limits)
-    stack.callback(gateway.close)
-    return gateway
+    return price

@@ -22,7 +22,7 @@ from ..store.spec import Settings
 from ..store.trace import Place
 from .answering import answer, make_reviewer
 from .data import load
-from .gateways import open_gateways
+from .gateways import check_models, open_gateways
 from .options import Options, checked_labels, learner_for, request_of
 from .project import WAITING, Project
 from .reviewers import Reviewer
@@ -65,13 +65,14 @@ class RunResult:
         return 0 if self.status == "finished" else 10
 
 
-def create_project(options: Options) -> Project:
+def create_project(options: Options, *, chat: Any = None) -> Project:
     """Check everything a user may get wrong, then make the project folder.
 
     Raises:
         UserError: one line that names the place and the fix; nothing was written.
     """
     labels = checked_labels(options)
+    check_models(options, chat)
     loaded = load(
         options.data,
         text_columns=options.text_columns,
@@ -139,7 +140,7 @@ def run(
         encoder=encoder if isinstance(encoder, str) else encoder.name,
         **options,
     )
-    made = create_project(given)
+    made = create_project(given, chat=chat)
     try:
         return drive(
             made,

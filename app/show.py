@@ -81,14 +81,24 @@ def _decision(detail: dict[str, Any]) -> str:
 
 
 def _result(detail: dict[str, Any]) -> str:
-    hidden = ("tool", "predicted")
+    hidden = ("tool", "predicted", "models")
     shown = {
         name: value
         for name, value in detail.items()
         if name not in hidden and value not in ("", None)
     }
     pairs = ", ".join(f"{name} {_value(value)}" for name, value in shown.items())
-    return f"    → {pairs}"
+    models = [_model(each) for each in detail.get("models", [])]
+    return "\n".join([f"    → {pairs}", *models])
+
+
+def _model(found: dict[str, Any]) -> str:
+    """A chat model's part in a round: what it was asked, and what gold says of it."""
+    pilot = found["pilot"]
+    measured = f"{pilot['verdict']}, {pilot['why']}" if pilot else f"gold: {found['calibrated_on']}"
+    bad = sum(count for status, count in found["statuses"].items() if status != "ok")
+    unusable = f", {bad} without a usable answer" if bad else ""
+    return f"      {found['model']}: {found['asked']} asked{unusable}; {measured}"
 
 
 def _reviewed(detail: dict[str, Any]) -> str:

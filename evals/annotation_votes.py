@@ -21,7 +21,7 @@ from .annotation_data import Record, committee, load_preferences, load_tweets
 from .annotation_tables import spread, table
 
 GOLD = 50
-RESTARTS = 2
+RESTARTS = 1
 METHODS = ("one annotator", "majority", "log-odds weights", "Dawid–Skene", "MACE")
 
 

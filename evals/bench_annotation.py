@@ -41,7 +41,7 @@ class Bench:
         """Name to the number of seeds it has by default, and what makes its tables."""
         return {
             "confidence": (20, self._confidence),
-            "votes": (5, self._votes),
+            "votes": (3, self._votes),
             "entities": (1, self._entities),
             "routing": (10, self._routing),
             "cascade": (200, self._cascade),
@@ -69,8 +69,9 @@ class Bench:
             yield title + needed(record, texts, targets, seeds)
             title = f"### Routing that stops itself: {record.name}, {CHOSEN.name}\n\n"
             yield title + stopped(record, texts, targets, seeds, CHOSEN)
-            title = f"### Strength of the combiner: {record.name}, {CHOSEN.name}\n\n"
-            yield title + strengths(record, texts, targets[-1], seeds, CHOSEN)
+            title = f"### Strength of the combiner: {record.name}, {targets[-1]:.0%}, {CHOSEN.name}"
+            few = min(seeds, 3)
+            yield f"{title}, {few} draws\n\n" + strengths(record, texts, targets[-1], few, CHOSEN)
 
     def _cascade(self, seeds: int) -> Iterator[str]:
         for record in self.records:

@@ -88,7 +88,9 @@ class RequestReview(Tool[ReviewArgs]):
                 "not_asked": len(batch["rows"]) - len(accepted) - len(questions),
             },
             annotations=tuple(accepted),
-            artefacts=(Artefact("batch", {**batch, "reviewed": request.id}),),
+            artefacts=(
+                Artefact("batch", {**batch, "reviewed": request.id, "asked": len(questions)}),
+            ),
             review=request if questions else None,
         )
 

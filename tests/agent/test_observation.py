@@ -16,6 +16,7 @@ from labelwright.store.pool import Pool
 from labelwright.store.records import Annotation, Artefact, Charge, Question, ReviewRequest
 from labelwright.store.spec import Budgets, LabelSpec, Settings, TaskSpec
 from labelwright.store.trace import Place
+from labelwright.tools.generation.records import generated_items
 
 
 class Desk:
@@ -45,7 +46,9 @@ class Desk:
             writer.open_review(ReviewRequest(name, purpose, tuple(map(Question, rows)), 1))
             writer.event(f"e{self._events}", RunEvent(what="resumed"))
 
-    def seen(self, *, label_price: float = 0.0, **budgets: Any) -> Observation:
+    def seen(
+        self, *, label_price: float = 0.0, generate: Any = "no", **budgets: Any
+    ) -> Observation:
         """The observation under a budget."""
         spec = TaskSpec(
             goal="g",
@@ -57,7 +60,9 @@ class Desk:
             self.store,
             self.pool,
             spec,
-            settings=Settings(data="d", text_columns=["text"], label_price=label_price),
+            settings=Settings(
+                data="d", text_columns=["text"], label_price=label_price, generate=generate
+            ),
             step=1,
             last_result=None,
         )
@@ -196,3 +201,37 @@ def test_history_does_not_grow_for_ever(desk: Desk) -> None:
     seen = desk.seen()
     assert len(seen.quality) == len(seen.uncertainty) == len(seen.gains) == HISTORY
     assert seen.quality[-1]["round"] == HISTORY + 4
+
+
+def test_a_second_model_of_a_round_is_no_gain_of_its_batch(desk: Desk) -> None:
+    desk.write(batch={"round": 1, "rows": [0], "strategy": "cluster"})
+    for number, estimate, labels in ((1, 0.5, 10), (1, 0.8, 10), (2, 0.7, 20), (2, 0.9, 20)):
+        desk.write(quality={"round": number, "estimate": estimate, "human_labels": labels})
+    (gain,) = strategy_gains(desk.store)
+    assert (gain["round"], gain["gain"], gain["labels"]) == (2, 0.2, 10)
+
+
+def test_generation_is_seen_only_where_it_is_switched_on(desk: Desk) -> None:
+    assert desk.seen().generation is None
+    assert desk.seen(generate="model").generation == {
+        "by": "model",
+        "round": None,
+        "items": 0,
+        "unweighed": False,
+        "gate": None,
+    }
+
+
+def test_generated_items_wait_until_gold_has_weighed_them_in_this_round(desk: Desk) -> None:
+    item = {"id": "gen-1", "text": "a secret text", "label": "a"}
+    batch = {"round": 1, "rows": [0], "strategy": "cluster"}
+    desk.write(batch=batch, generated={"round": 1, "items": [item]})
+    seen = desk.seen(generate="model")
+    assert seen.generation is not None
+    assert (seen.generation["items"], seen.generation["unweighed"]) == (1, True)
+    assert "secret" not in seen.model_dump_json()
+    gate = {"round": 1, "generated": generated_items(desk.store).digest, "used": True}
+    desk.write(gate=gate)
+    assert not (desk.seen(generate="model").generation or {})["unweighed"]
+    desk.write(batch={**batch, "round": 2})
+    assert (desk.seen(generate="model").generation or {})["unweighed"]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from labelwright.evals.bench_generation import (
     GOLD,
+    SOURCES,
     Gain,
     Task,
     augmented,
@@ -46,8 +49,8 @@ def test_a_word_is_left_out_of_the_middle() -> None:
 
 
 def test_the_gate_takes_one_of_the_two_models(task: Task) -> None:
-    for seed in range(3):
-        found: Gain = augmented(task, HashEncoder(), 20, seed)
-        assert found.items > 0
+    for source, seed in product(SOURCES, range(3)):
+        found: Gain = augmented(task, HashEncoder(), 20, seed, source)
+        assert 0 < found.items <= 20
         assert found.gated == (found.always if found.used else found.plain)
-        assert found == augmented(task, HashEncoder(), 20, seed)
+        assert found == augmented(task, HashEncoder(), 20, seed, source)

@@ -1,7 +1,7 @@
 """What a writer is told: the task, training items, and where the learner is weak.
 
-Only training items that people labelled are shown as they are. Of gold items nothing but aggregate
-numbers is told; audit items are not touched.
+Only items that people labelled for training are shown as they are. Of gold items nothing but
+aggregate numbers is told; audit items are not touched, not even those of an audit given up.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def gather(context: ToolContext) -> Material:
     """Read the material from a project."""
     store, pool, spec = context.store, context.pool, context.spec
     trained = training_labels(store, final=False)
-    people = store.human_labels(("train", "audit"))
+    people = store.human_labels(("train",))
     by_people = [place for place, row in enumerate(trained.rows.tolist()) if row in people]
     rows = trained.rows[by_people]
     labels = [trained.labels[place] for place in by_people]

@@ -28,6 +28,8 @@ INSTALL = (
 )
 BATCH = 512
 """Requests at once: enough to fill the engine, few enough that what is done is kept often."""
+KEPT = 4_096
+"""Prompts whose tokens are kept."""
 _MASKED = -9_000.0
 _Asked = tuple[list[int], Request]
 """The tokens of a prompt, and the request it is for."""
@@ -61,6 +63,7 @@ class EngineBackend:
         self._engine = engine
         self._lock = threading.Lock()
         self._llm: LLM | None = None
+        self._prompts: dict[Request, list[int]] = {}
 
     async def complete(self, requests: Sequence[Request]) -> list[Reply | Failure]:
         """Answer each request, in order; see `Backend.complete`."""
@@ -143,11 +146,16 @@ class EngineBackend:
         return [_reply(output, request) for output, (_, request) in pairs]
 
     def _prompt(self, request: Request) -> list[int]:
-        tokenizer = self.engine.get_tokenizer()
-        messages: Sequence[Message] = request.messages
-        if request.tools:
-            messages = with_instruction(messages, tools_in_words(request.tools))
-        return chat_tokens(tokenizer, messages)
+        """Its tokens, kept from being counted to being asked."""
+        found = self._prompts.get(request)
+        if found is None:
+            messages: Sequence[Message] = request.messages
+            if request.tools:
+                messages = with_instruction(messages, tools_in_words(request.tools))
+            if len(self._prompts) >= KEPT:
+                self._prompts.clear()
+            found = self._prompts[request] = chat_tokens(self.engine.get_tokenizer(), messages)
+        return found
 
 
 def check_installed() -> None:
