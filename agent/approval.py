@@ -35,6 +35,10 @@ def _finishes(decision: Decision, _: Observation) -> bool:
     return decision.tool == "finish"
 
 
+def _asks_about_the_pool(decision: Decision, _: Observation) -> bool:
+    return decision.tool == "label_pool"
+
+
 def _costs_much(decision: Decision, seen: Observation) -> bool:
     if decision.tool != "request_review":
         return False
@@ -66,12 +70,14 @@ HARMLESS = frozenset(
         "decide_stop",
     }
 )
-"""Tools that spend nothing but time on this machine."""
+"""Tools that spend time on this machine, and a chat model's calls for a batch at most: those are
+held to the budget one by one."""
 
 RULES: dict[Autonomy, tuple[ApprovalRule, ...]] = {
     "ask-all": (),
     "ask-labels": (
         ApprovalRule("handing over", "ask", _finishes),
+        ApprovalRule("asking a chat model about the pool", "ask", _asks_about_the_pool),
         ApprovalRule("a large share of the label budget", "ask", _costs_much),
         ApprovalRule("within the label budget", "go", _affordable),
         ApprovalRule("switched on with --generate, within the budget", "go", _switched_on),

@@ -178,6 +178,8 @@ def _check_models(options: Options) -> None:
         raise UserError(
             "--generate model needs a chat model that writes: give one with --llm, or use augment"
         )
+    if options.generate != "no" and options.multi_label:
+        raise UserError(f"--generate {options.generate} is for one label an item, not for several")
     if options.generate != "no" and options.second_columns:
         raise UserError(f"--generate {options.generate} is for single texts, not for pairs")
     if options.generate != "no" and options.multi_label:

@@ -180,27 +180,33 @@ class SimulatedReviewer:
 
     def _answer(self, row: int, desk: Desk) -> str | list[str] | None:
         """What the gold column says, with errors; the same at every call."""
+        if desk.spec.several:
+            return self._set(row, desk.labels)
+        return self._label(row, desk.labels)
+
+    def _label(self, row: int, labels: list[str]) -> str | None:
+        """The gold label, or with the error rate's chance another; the same at every call."""
         gold = self._gold[row]
         if gold is None:
             return None
-        key = hashlib.sha256(f"{self._seed}:{row}".encode()).digest()
-        rng = np.random.default_rng(int.from_bytes(key[:8], "big"))
-        if desk.spec.several:
-            return self._set(decode(gold), desk.labels, rng)
-        return self._label(gold, desk.labels, rng)
-
-    def _set(self, gold: Sequence[str], labels: list[str], rng: np.random.Generator) -> list[str]:
-        """Each label by itself is wrong, there or absent, with the error rate's chance."""
-        wrong = rng.random(len(labels)) < self._error_rate
-        right = [label in gold for label in labels]
-        # A gold label that is none of the task's is refused by the desk, not dropped here.
-        strange = [name for name in gold if name not in labels]
-        return strange + [
-            label for label, has, off in zip(labels, right, wrong, strict=True) if has != off
-        ]
-
-    def _label(self, gold: str, labels: list[str], rng: np.random.Generator) -> str:
-        """The gold label, or with the error rate's chance another."""
+        rng = self._rng(row)
         if rng.random() >= self._error_rate:
             return gold
         return str(rng.choice([label for label in labels if label != gold]))
+
+    def _set(self, row: int, labels: list[str]) -> list[str] | None:
+        """The gold set; each label by itself is wrong with the error rate's chance."""
+        text = self._gold[row]
+        if text is None:
+            return None
+        gold = decode(text)
+        wrong = self._rng(row).random(len(labels)) < self._error_rate
+        # A gold label that is none of the task's is refused by the desk, not dropped here.
+        strange = [name for name in gold if name not in labels]
+        return strange + [
+            label for label, off in zip(labels, wrong, strict=True) if (label in gold) != off
+        ]
+
+    def _rng(self, row: int) -> np.random.Generator:
+        key = hashlib.sha256(f"{self._seed}:{row}".encode()).digest()
+        return np.random.default_rng(int.from_bytes(key[:8], "big"))

@@ -147,7 +147,11 @@ class SeveralLabels:
 
     def written(self, answers: Answers) -> list[str]:
         """See `LabelForm.written`; each different set is written once."""
-        sets, which = np.unique(answers, axis=0, return_inverse=True)
+        # Packed to bits, a row is one short value, which sorts many times faster than a row.
+        packed = np.ascontiguousarray(np.packbits(answers.astype(bool), axis=1))
+        keys = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
+        _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+        sets = answers[first]
         texts = [
             encode([name for name, has in zip(self.names, row, strict=True) if has], self.names)
             for row in sets

@@ -21,6 +21,8 @@ _SPREAD_T = 0.5
 _SPREAD_SHIFT = 0.3
 _SPREAD_POWER = 0.7
 _SMALLEST = 1e-6
+_BLOCK = 65_536
+"""Rows at a time: bounds the memory in double precision."""
 _POWERS = np.exp(np.linspace(np.log(0.02), np.log(4.0), 241))
 
 
@@ -42,9 +44,13 @@ class SetConfidence:
 
     def of(self, probabilities: ArrayLike) -> NDArray[np.float32]:
         """(n, C) calibrated probabilities of the labels to (n,) in [0, 1]."""
-        together = np.exp(self.power * _log_together(_checked(probabilities)))
+        p = check_label_probabilities(np.asarray(probabilities))
         most = 1.0 if self.n is None else 1 - 1 / (self.n + 2)
-        return np.asarray(most * together, dtype=np.float32)
+        result = np.empty(len(p), dtype=np.float32)
+        for start in range(0, len(p), _BLOCK):
+            part = p[start : start + _BLOCK].astype(np.float64)
+            result[start : start + _BLOCK] = most * np.exp(self.power * _log_together(part))
+        return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +85,13 @@ class SetCalibration:
 
     def apply(self, probabilities: ArrayLike) -> NDArray[np.float32]:
         """(n, C) to (n, C), each in [0, 1] by itself; the label is in the set from 0.5 on."""
-        logits = _logit(_checked(probabilities))
-        scaled = logits / np.array(self.temperatures) + np.array(self.shifts)
-        return np.asarray(_sigmoid(scaled), dtype=np.float32)
+        p = check_label_probabilities(np.asarray(probabilities))
+        temperatures, shifts = np.array(self.temperatures), np.array(self.shifts)
+        result = np.empty(p.shape, dtype=np.float32)
+        for start in range(0, len(p), _BLOCK):
+            logits = _logit(p[start : start + _BLOCK].astype(np.float64))
+            result[start : start + _BLOCK] = _sigmoid(logits / temperatures + shifts)
+        return result
 
     def confidence(self, probabilities: ArrayLike) -> NDArray[np.float32]:
         """Chance that the whole set is right, (n, C) uncalibrated to (n,)."""

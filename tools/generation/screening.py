@@ -66,39 +66,26 @@ def screen(
     Raises:
         UserError: a confirmation that needs a model which there is not.
     """
-    pool, encoder = context.pool, context.bench.encoder
-    rows = pool.unique_rows
-    if len(rows) > COMPARED:
-        rng = np.random.default_rng(context.seed)
-        rows = np.sort(rng.choice(rows, size=COMPARED, replace=False))
-    earlier = generated_items(context.store)
-    others = [*pool.texts(rows), *earlier.texts]
+    rows = _compared_rows(context)
     pool_vectors = context.vectors(rows)
-    vectors = encoder.encode([draft.text for draft in drafts])
     written = Written(
         texts=[draft.text for draft in drafts],
         labels=[draft.label for draft in drafts],
         parents=[draft.parent_texts for draft in drafts],
-        vectors=vectors,
+        vectors=context.bench.encoder.encode([draft.text for draft in drafts]),
     )
-    held = _held_rows(context)
-    filters: list[Filter] = [
-        form_like(others[: len(rows)]),
-        Leakage(pool.texts(held), context.vectors(held) if len(held) else None),
-        Exact(others),
-        Rouge(others),
-        Cosine(others, _with_earlier(context, pool_vectors, earlier.texts)),
-    ]
+    filters = _comparing(context, context.pool.texts(rows), pool_vectors)
     if tagger is not None:
         filters.append(NovelTags(tagger, seed=context.seed))
     sifted = sift(written, [*filters, *_confirming(context, written, confirm, judge)])
-    kept = list(sifted.kept)
+    kept = written.at(sifted.kept)
+    assert kept.vectors is not None
     return Screened(
         sifted,
         variety(
-            [written.texts[place] for place in kept],
-            [written.labels[place] for place in kept],
-            vectors[kept],
+            kept.texts,
+            kept.labels,
+            kept.vectors,
             written=len(drafts),
             label_names=context.spec.label_names,
             pool_vectors=pool_vectors,
@@ -106,6 +93,29 @@ def screen(
         ),
         len(rows),
     )
+
+
+def _compared_rows(context: ToolContext) -> NDArray[np.int64]:
+    rows = context.pool.unique_rows
+    if len(rows) <= COMPARED:
+        return rows
+    rng = np.random.default_rng(context.seed)
+    return np.sort(rng.choice(rows, size=COMPARED, replace=False))
+
+
+def _comparing(
+    context: ToolContext, texts: list[str], vectors: NDArray[np.float32]
+) -> list[Filter]:
+    """Those that compare with what is held out, the pool and earlier generated items."""
+    earlier = generated_items(context.store).texts
+    others, held = [*texts, *earlier], _held_rows(context)
+    return [
+        form_like(texts),
+        Leakage(context.pool.texts(held), context.vectors(held) if len(held) else None),
+        Exact(others),
+        Rouge(others),
+        Cosine(others, _with_earlier(context, vectors, earlier)),
+    ]
 
 
 def _confirming(
