@@ -146,6 +146,15 @@ def check_call(name: str, args: Mapping[str, Any], seen: Observation) -> None:
     reason = why_illegal(name, seen)
     if reason:
         raise UserError(f"not legal now: {reason}; legal are {', '.join(legal_tools(seen))}")
+    if (
+        name == "train_model"
+        and seen.model_is_current
+        and not (args.get("final") or args.get("generated"))
+    ):
+        raise UserError(
+            "not legal now: the model has seen all labels: give final=true when no round is to "
+            "come, or choose another tool"
+        )
     if name != "request_review":
         return
     if args.get("purpose") not in review_purposes(seen):

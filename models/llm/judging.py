@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import BaseModel
 
 from .base import Call, Reply, Request, Status
-from .parse import Unusable, one_call, parse_schema
+from .parse import Unusable, one_call, parse_schema, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +25,12 @@ class Judged:
     def shown(self) -> str:
         """The answer as text: a tool call is shown as the model wrote it."""
         calls = [{"tool": call.name, "arguments": call.arguments} for call in self.reply.calls]
-        return self.reply.text or (json.dumps(calls, ensure_ascii=False) if calls else "")
+        return self.reply.text or (json.dumps(calls) if calls else "")
 
 
 def judge(request: Request, reply: Reply) -> Judged:
     """Read a reply as the request wants it."""
+    reply = replace(reply, text=str(whole(reply.text)))
     if reply.finish == "refusal":
         return Judged(reply, "refused", error=f"the model declined: {reply.text[:200]!r}")
     try:

@@ -60,7 +60,16 @@ def json_in(text: str) -> object:
         raise Unusable("the JSON is nested too deeply") from None
     if "{" in bare[end:]:
         raise Unusable("there is more than one JSON object in the answer: give one, nothing else")
-    return found
+    return whole(found)
+
+
+def whole(value: object) -> object:
+    """A JSON value whose strings can be stored: half a surrogate pair becomes a question mark."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {whole(name): whole(each) for name, each in value.items()}
+    return [whole(each) for each in value] if isinstance(value, list) else value
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -73,7 +82,8 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_once)
+# Line ends within strings are bad JSON and do no harm: models under a grammar write them.
+_DECODER = json.JSONDecoder(object_pairs_hook=_once, strict=False)
 
 
 def one_call(reply: Reply, tools: Sequence[ToolSpec]) -> Call:
@@ -94,4 +104,4 @@ def one_call(reply: Reply, tools: Sequence[ToolSpec]) -> Call:
         raise Unusable(f"the call's arguments are not valid JSON: {error}") from None
     if not isinstance(arguments, dict):
         raise Unusable("the call's arguments are no JSON object")
-    return call
+    return Call(call.name, json.dumps(whole(arguments), ensure_ascii=False))

@@ -104,7 +104,9 @@ class Session:
 
     async def run(self, requests: Sequence[Request], repairs: int) -> dict[str, Answer]:
         """The answer to each request by its key; all keys differ."""
-        self._pace, self._purse = Pace(self._limits.per_second), Purse(self._account.left())
+        left = self._account.left()
+        self._limited = left is not None
+        self._pace, self._purse = Pace(self._limits.per_second), Purse(left)
         self._writing = asyncio.Lock()
         await self._answer(requests)
         for _ in range(repairs):
@@ -323,6 +325,8 @@ class Session:
         )
 
     def _worst(self, request: Request) -> float:
+        if not self._limited:
+            return 0.0
         return self._price.usd(self._backend.count(request), request.max_tokens)
 
     def _key(self, request: Request) -> str:

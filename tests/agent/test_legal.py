@@ -221,3 +221,10 @@ def test_nothing_is_handed_over_before_labels_are_frozen(state: Observation) -> 
         assert state.frozen
         assert state.scores_are_current
         assert not state.audited or state.certificate
+
+
+def test_a_model_that_has_seen_all_labels_is_not_trained_again_but_for_the_end() -> None:
+    state = seen(**SCORED)
+    with pytest.raises(UserError, match="has seen all labels"):
+        check_call("train_model", {"final": False}, state)
+    check_call("train_model", {"final": True}, state)

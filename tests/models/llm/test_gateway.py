@@ -317,3 +317,41 @@ def test_a_file_that_is_no_cache_is_named_with_what_to_do(tmp_path: Path) -> Non
     path.write_bytes(b"not a database, but long enough to be read as one" * 30)
     with pytest.raises(OperatorError, match="delete it, name another with --llm-cache"):
         AnswerCache(path)
+
+
+class Reasoned(BaseModel):
+    reason: str
+
+
+@pytest.mark.parametrize(
+    "text", ['{"reason": "half a \\ud83d pair"}', '{"reason": "half a \ud83d pair"}']
+)
+def test_half_a_surrogate_pair_can_be_stored(tmp_path: Path, text: str) -> None:
+    store = Store.create(tmp_path)
+    account = StoreAccount(store, Place("run", 1, "act"), limit=None)
+    gateway = Gateway(ScriptedBackend(lambda _: Reply(text)))
+    request = Request((Message("user", "?"),), schema=Reasoned)
+    (answer,) = gateway.paid_by(account).ask([request])
+    assert isinstance(answer.parsed, Reasoned)
+    assert answer.parsed.reason == "half a ? pair"
+    assert answer.parsed.reason.encode()
+    assert store.verify() == []
+    store.close()
+
+
+def test_half_a_surrogate_pair_in_a_call_can_be_stored(tmp_path: Path) -> None:
+    store = Store.create(tmp_path)
+    account = StoreAccount(store, Place("run", 1, "act"), limit=None)
+    call = Call("go", '{"reason": "\\ud83d"}')
+    gateway = Gateway(ScriptedBackend(lambda _: Reply("", calls=(call,))))
+    tools = (ToolSpec("go", "go on", {"type": "object"}),)
+    (answer,) = gateway.paid_by(account).ask([Request((Message("user", "?"),), tools=tools)])
+    assert answer.call is not None
+    assert json.loads(answer.call.arguments) == {"reason": "?"}
+    assert store.verify() == []
+    store.close()
+
+
+def test_line_ends_within_a_string_are_taken_as_they_are() -> None:
+    said = '{"label": "no", "note": "two\nlines"}'
+    assert Gateway(ScriptedBackend(lambda _: Reply(said))).ask([ask("a")])[0].ok
