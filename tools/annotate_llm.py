@@ -35,6 +35,7 @@ from .annotators.tasks import Task
 from .base import Outcome, ToolArgs, ToolContext
 from .calibration import choose, fit_isotonic
 from .labels import gold_labels
+from .second_look import Check, objections
 
 SAMPLES = 5
 """Answers asked of a model that gives no log-probabilities: their agreement is its confidence."""
@@ -70,6 +71,13 @@ class ModelArgs(ToolArgs):
         Field(description="labelled training items shown to the model as examples"),
     ] = "nearest_per_class"
     shown: Annotated[int, Field(ge=1, le=50, description="how many examples are shown")] = 8
+    check: Annotated[
+        Check,
+        Field(
+            description="who looks again at labels that would be accepted without a person: a "
+            "judging chat model, the classifier, both; what they object to is asked"
+        ),
+    ] = "none"
     items_per_call: Annotated[
         int, Field(ge=1, le=50, description="items in one message: cheaper, a little less sure")
     ] = 1
@@ -129,17 +137,20 @@ def annotate_with_model(
     if len(opinions) > 1:
         every.append(annotations_of(context, opinions[1], rows[doubtful]))
     annotations = tuple(every[opinions.index(opinion)][place] for opinion, place in best)
-    accepted = [
-        int(row)
-        for (opinion, place), row in zip(best, rows, strict=True)
+    sure = [
+        note
+        for (opinion, place), note in zip(best, annotations, strict=True)
         if opinion.accepted[place]
     ]
-    result = _result(opinions, len(rows), accepted)
+    doubts = objections(context, args.check, sure)
+    accepted = [note.row for note in sure if note.row not in doubts]
+    result = {**_result(opinions, len(rows), accepted), "objected": len(doubts)}
     value = {
         "round": batch_round,
         "step": context.step,
         "threshold": None,
         "accepted": accepted,
+        "objections": {str(row): reason for row, reason in sorted(doubts.items())},
         "shown": all(opinion.useful for opinion in opinions[-1:]),
         "calibrated_on": opinions[-1].calibrated_on,
         "models": result["models"],

@@ -77,7 +77,7 @@ class RequestReview(Tool[ReviewArgs]):
             if by_score or row in sure:
                 accepted.append(_accept(note))
             elif len(questions) < k:
-                question = _question(note, context)
+                question = _question(note, context, notes.get("objections", {}).get(str(row), ""))
                 questions.append(question if notes.get("shown", True) else Question(row=row))
         request = ReviewRequest(f"train-{context.call}", "train", tuple(questions), context.round)
         return Outcome(
@@ -125,7 +125,7 @@ def _certainty(context: ToolContext, note: Annotation) -> float:
     return float(context.form.certainty(np.array([note.distribution], dtype=np.float64))[0])
 
 
-def _question(note: Annotation, context: ToolContext) -> Question:
+def _question(note: Annotation, context: ToolContext, objection: str = "") -> Question:
     names, distribution = context.spec.label_names, note.distribution or ()
     best = sorted(range(len(distribution)), key=lambda place: -distribution[place])
     others = best[1:]
@@ -137,6 +137,6 @@ def _question(note: Annotation, context: ToolContext) -> Question:
         row=note.row,
         suggestion=note.label,
         confidence=note.confidence,
-        rationale=note.rationale,
+        rationale=f"{note.rationale} (objection: {objection})" if objection else note.rationale,
         alternatives=tuple(names[place] for place in others[:ALTERNATIVES]),
     )

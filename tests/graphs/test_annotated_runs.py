@@ -12,10 +12,14 @@ import pytest
 from labelwright.app.project import Project
 from labelwright.models.llm import session
 from labelwright.models.llm.base import Failure, Reply, Request, Token
+from labelwright.models.llm.gateway import Gateway
 from labelwright.store.errors import OperatorError
 from labelwright.store.events import ToolEvent
+from labelwright.store.spec import TaskSpec
+from labelwright.tools.annotate_llm import ModelArgs, annotate_with_model
+from labelwright.tools.base import ToolContext, Workbench
 from scripted import ScriptedBackend
-from support import LABELS, final_labels, messages, ran
+from support import LABELS, HashEncoder, final_labels, messages, ran
 
 ROWS = messages(120)
 GOLD = {row.text: row.label for row in ROWS}
@@ -254,3 +258,39 @@ def test_what_a_chat_model_labelled_is_certified_like_the_rest(tmp_path: Path) -
         final = {a.row: a.label for a in project.store.annotations(purposes=("final",))}
         assert final
         assert all(machine[row] == label for row, label in final.items())
+
+
+def judging(verdict: str) -> Any:
+    """Answers as a good annotator, and as a judge who always says the same."""
+
+    def script(request: Request) -> Reply:
+        if request.schema is not None and "verdict" in request.schema.model_fields:
+            return Reply(json.dumps({"verdict": verdict, "better": None, "reason": "I say so"}))
+        return knowing(request)
+
+    return script
+
+
+@pytest.mark.parametrize(("verdict", "asked"), [("right", False), ("unsure", True)])
+def test_what_a_judge_objects_to_goes_to_a_person_with_the_objection(
+    tmp_path: Path, verdict: str, asked: bool
+) -> None:
+    with ran(tmp_path, ROWS, **options(model(knowing), target_accuracy=0.8)) as (project, _):
+        batch = project.store.artefact_history("batch")[-1]
+        chat = ScriptedBackend(judging(verdict))
+        gateway = Gateway(chat)
+        context = ToolContext(
+            project.store,
+            project.pool,
+            project.spec or TaskSpec(goal="g", labels=[], text_columns=["text"]),
+            project.settings,
+            Workbench(HashEncoder),
+            999,
+            lambda _: gateway,
+        )
+        args = ModelArgs(check="judge")
+        outcome = annotate_with_model(context, args, np.array(batch["rows"]), batch["round"])
+        assert outcome.result["accepted"] == (0 if asked else len(batch["rows"]))
+        assert outcome.result["objected"] == (len(batch["rows"]) if asked else 0)
+        said = outcome.artefacts[0].value["objections"].values()
+        assert all("I say so" in reason for reason in said)
