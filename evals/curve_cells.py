@@ -44,6 +44,8 @@ class Plan:
     step: int = 25
     pool: int = 4_000
     test: int = 4_000
+    llm: str = "none"
+    """The chat model that strategies ask which ask one."""
 
     def __post_init__(self) -> None:
         for name in ("budget", "step", "pool", "test"):
@@ -101,7 +103,15 @@ def strategies_of(name: str) -> tuple[Strategy, Strategy]:
     return cold, strategy(then)
 
 
-def draw_curve(given: Split, learner: Learner, name: str, plan: Plan, seed: int) -> list[Point]:
+def draw_curve(
+    given: Split,
+    learner: Learner,
+    name: str,
+    plan: Plan,
+    seed: int,
+    *,
+    adviser: Adviser | None = None,
+) -> list[Point]:
     """Label, train and test until the budget is spent.
 
     Args:
@@ -110,9 +120,11 @@ def draw_curve(given: Split, learner: Learner, name: str, plan: Plan, seed: int)
         name: see `strategies_of`; or `WHOLE_POOL`, which gives one point.
         plan: budget and batch size.
         seed: of every choice; the same seed gives the same labels and scores.
+        adviser: the chat model of strategies that ask one.
 
     Raises:
-        UserError: unknown strategy, or a pool smaller than the budget.
+        UserError: unknown strategy, one that asks a chat model where there is none, or a pool
+            smaller than the budget.
     """
     if name == WHOLE_POOL:
         every = np.arange(len(given.pool), dtype=np.int64)
@@ -123,7 +135,7 @@ def draw_curve(given: Split, learner: Learner, name: str, plan: Plan, seed: int)
             f"the pool has {len(given.pool)!r} items and the budget is {plan.budget!r}: "
             "give a smaller budget"
         )
-    now = _Round(given, learner, np.empty(0, dtype=np.int64), seed)
+    now = _Round(given, learner, np.empty(0, dtype=np.int64), seed, adviser)
     points: list[Point] = []
     gains: dict[str, list[float]] = {}
     for number in range(len(plan.labels())):
@@ -138,7 +150,7 @@ def draw_curve(given: Split, learner: Learner, name: str, plan: Plan, seed: int)
             points[-1] = replace(points[-1], score=round(now.scoring, 4))
         if adapts(warm):
             _remember(gains, given, now.labelled, chosen_now)
-        now = _Round(given, learner, np.concatenate([now.labelled, batch]), seed)
+        now = _Round(given, learner, np.concatenate([now.labelled, batch]), seed, adviser)
         points.append(now.measure(select=seconds))
     return points
 
@@ -177,9 +189,15 @@ class _Round:
     """What is labelled in one round, and the source of what a strategy then looks at."""
 
     def __init__(
-        self, given: Split, learner: Learner, labelled: NDArray[np.int64], seed: int
+        self,
+        given: Split,
+        learner: Learner,
+        labelled: NDArray[np.int64],
+        seed: int,
+        adviser: Adviser | None = None,
     ) -> None:
         self._given = given
+        self._adviser = adviser
         self._learner = learner
         self._seed = seed
         self._draw = 0
@@ -258,5 +276,7 @@ class _Round:
         return self._given.label_vectors
 
     def adviser(self) -> Adviser:
-        """See `Source.adviser`: curves are drawn without a chat model."""
-        raise UserError("curves ask no chat model: take a strategy that needs none")
+        """See `Source.adviser`."""
+        if self._adviser is None:
+            raise UserError("this strategy asks a chat model: give one with --llm")
+        return self._adviser

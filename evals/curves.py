@@ -2,11 +2,13 @@
 
     python -m labelwright.evals.curves DATA --out FOLDER [--data ag_news,trec] [--seeds 3]
         [--learners linear,svm] [--strategies random,margin] [--budget 300] [--step 25] [--jobs 2]
+        [--llm STRING]
 
 DATA is a folder with the data sets of `curve_data`. Each curve (data set, learner, strategy, seed)
 is drawn in a process of its own with one thread, `--jobs` at a time, and is added to
 `FOLDER/curves.csv` when it is finished; the same command again draws what is missing. In the end
 `FOLDER/curves.md` has the summary, with one plot for each data set and learner beside it.
+Strategies that ask a chat model (`llm_pick`, `llm_score`, …) need `--llm`.
 """
 
 from __future__ import annotations
@@ -24,11 +26,15 @@ from pathlib import Path
 
 import numpy as np
 
+from ..models.chat import load_backend
 from ..models.compute import SILENT
 from ..models.encoders import DEFAULT_ENCODER, Encoder, load_encoder
 from ..models.learners import LEARNERS, make_learner
+from ..models.llm.cache import AnswerCache, default_path
+from ..models.llm.gateway import Gateway
 from ..models.progress import Progress
 from ..store.errors import LabelwrightError, OperatorError, UserError
+from ..tools.llm_selection.adviser import Adviser
 from .curve_cells import WHOLE_POOL, Cell, Plan, Point, draw_curve, strategies_of
 from .curve_data import (
     SOURCES,
@@ -88,7 +94,25 @@ def draw(job: Job) -> list[Point]:
     given = split(found, vectors, hidden)
     names = list(found.names)
     learner = make_learner(job.cell.learner, label_names=names, label_texts=names, encoder=encoder)
-    return draw_curve(given, learner, job.cell.strategy, job.plan, job.cell.seed)
+    with _adviser(job, names) as adviser:
+        return draw_curve(
+            given, learner, job.cell.strategy, job.plan, job.cell.seed, adviser=adviser
+        )
+
+
+@contextmanager
+def _adviser(job: Job, names: Sequence[str]) -> Iterator[Adviser | None]:
+    """The chat model of a job's plan; its answers are kept where those of runs are."""
+    backend = load_backend(job.plan.llm)
+    if backend is None:
+        yield None
+        return
+    gateway = Gateway(backend, cache=AnswerCache(default_path()))
+    try:
+        goal = f"Say which label each text of the data set {job.cell.data} has"
+        yield Adviser(gateway, goal, tuple(names), job.cell.seed)
+    finally:
+        gateway.close()
 
 
 def draw_curves(
@@ -128,7 +152,9 @@ def draw_curves(
     if seeds < 1 or jobs < 1:
         raise UserError(f"seeds {seeds!r} and jobs {jobs!r}: give at least 1 of each")
     for name in strategies:
-        strategies_of(name)
+        asks = any("adviser" in each.needs for each in strategies_of(name))
+        if asks and plan.llm == "none":
+            raise UserError(f"strategy {name!r} asks a chat model: give one with --llm")
     for name in learners:
         if name not in LEARNERS:
             raise UserError(f"unknown learner {name!r}: choose one of {', '.join(LEARNERS)}")
@@ -257,6 +283,7 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--test", type=int, default=plan.test, help="most test items")
     parser.add_argument("--jobs", type=int, default=2, help="curves drawn at the same time")
     parser.add_argument("--encoder", default=DEFAULT_ENCODER)
+    parser.add_argument("--llm", default=plan.llm, help="chat model of the strategies that ask one")
     return parser.parse_args(given)
 
 
@@ -268,7 +295,7 @@ def main(given: Sequence[str] | None = None) -> int:
 
     args = _arguments(given)
     try:
-        plan = Plan(args.budget, args.step, args.pool, args.test)
+        plan = Plan(args.budget, args.step, args.pool, args.test, args.llm)
         curves = draw_curves(
             args.folder,
             args.out,

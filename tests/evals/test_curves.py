@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from labelwright.evals import curves
 from labelwright.evals.curve_cells import (
     WHOLE_POOL,
     Cell,
@@ -24,6 +25,7 @@ from labelwright.evals.curve_data import KnownVectors, embed, embedded_texts, lo
 from labelwright.evals.curve_table import COLUMNS, CSV_NAME, CurveFile, Curves
 from labelwright.evals.curves import STRATEGIES, draw_curves, main, names, write_report
 from labelwright.store.errors import UserError
+from scripted import ScriptedBackend
 from support import HashEncoder, messages, write_csv
 
 PLAN = Plan(budget=30, step=10, pool=120, test=60)
@@ -328,3 +330,23 @@ def test_a_report_that_cannot_be_written_says_so(tmp_path: Path) -> None:
 def test_names_are_parted_by_commas_outside_of_brackets() -> None:
     given = "random, adaptive(margin, gumbel(entropy), badge) ,k_center,"
     assert names(given) == ["random", "adaptive(margin, gumbel(entropy), badge)", "k_center"]
+
+
+def test_a_strategy_that_asks_a_chat_model_needs_one(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"'llm_score' asks a chat model: give one with --llm"):
+        drawn(data, tmp_path, strategies=["llm_score"])
+
+
+def test_a_chat_model_chooses_for_a_curve_and_is_asked_once_for_the_same(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = ScriptedBackend(lambda _: "nothing of the form that was asked for")
+    monkeypatch.setattr(curves, "load_backend", lambda _: backend)
+    options = {"plan": replace(PLAN, llm="scripted:model"), "strategies": ["llm_score"], "seeds": 1}
+    first = drawn(data, tmp_path / "first", **options)
+    asked = len(backend.asked)
+    assert asked > 0
+    assert untimed(drawn(data, tmp_path / "second", **options)) == untimed(first)
+    assert len(backend.asked) == asked
+    (points,) = [points for cell, points in first.items() if cell.strategy == "llm_score"]
+    assert [point.labels for point in points] == [10, 20, 30]

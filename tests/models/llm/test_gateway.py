@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +18,7 @@ from labelwright.models.llm.cache import AnswerCache
 from labelwright.models.llm.gateway import Gateway, price_for
 from labelwright.models.llm.prices import FlatPrice, ListedPrice
 from labelwright.models.llm.session import Limits
+from labelwright.store import writer
 from labelwright.store.database import Store
 from labelwright.store.errors import OperatorError, UserError
 from labelwright.store.records import ModelCall
@@ -355,3 +358,37 @@ def test_half_a_surrogate_pair_in_a_call_can_be_stored(tmp_path: Path) -> None:
 def test_line_ends_within_a_string_are_taken_as_they_are() -> None:
     said = '{"label": "no", "note": "two\nlines"}'
     assert Gateway(ScriptedBackend(lambda _: Reply(said))).ask([ask("a")])[0].ok
+
+
+def test_a_clock_that_goes_backwards_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Backwards(datetime):
+        hours = 0
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Backwards:
+            cls.hours += 1
+            return cls(2026, 1, 1, tzinfo=tz) - timedelta(hours=cls.hours)  # type: ignore[return-value]
+
+    monkeypatch.setattr(writer, "datetime", Backwards)
+    monkeypatch.setattr(time, "time", lambda: -float(Backwards.hours))
+    store = Store.create(tmp_path)
+    account = StoreAccount(store, Place("run", 1, "act"), limit=1.0)
+    backend = ScriptedBackend(lambda _: {"label": "no"})
+    gateway = Gateway(backend, price=FlatPrice(100.0, 100.0), limits=Limits(per_second=200))
+    answers = gateway.paid_by(account).ask([ask(f"item {n}") for n in range(20)])
+    assert all(answer.ok for answer in answers)
+    assert all(answer.seconds >= 0 for answer in answers)
+    assert store.totals().usd == pytest.approx(sum(answer.usd for answer in answers))
+    times = [event.time for event in store.events()]
+    assert times == sorted(times, reverse=True)
+    assert store.verify() == []
+    store.close()
+
+
+def test_calls_are_spaced_by_the_rate() -> None:
+    backend = ScriptedBackend(lambda _: {"label": "no"}, concurrency=16)
+    started = time.monotonic()
+    Gateway(backend, limits=Limits(per_second=50)).ask([ask(f"item {n}") for n in range(11)])
+    assert time.monotonic() - started >= 10 / 50
