@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from labelwright.models.llm.base import Request, Token
+from labelwright.models.llm.base import Reply, Request, Token
 from labelwright.models.llm.gateway import Gateway
 from labelwright.store.spec import LabelSpec
 from labelwright.tools.annotators import Instructions, Item, SingleLabel
@@ -60,3 +60,17 @@ def token(text: str, p: float, **others: float) -> Token:
 def shown_to(backend: ScriptedBackend) -> list[Sequence[str]]:
     """The texts of every request, in the order in which they were made."""
     return [texts_in(request) for request in backend.asked]
+
+
+WORDS = {"money": "billing", "broken": "bug", "thanks": "praise"}
+
+
+def label_of(text: str) -> dict[str, str]:
+    return {"label": next(label for word, label in WORDS.items() if word in text)}
+
+
+def replied(label: str, **p: float) -> Reply:
+    """An answer whose tokens give the labels these probabilities."""
+    top = {name: p[name] for name in p if name != label}
+    tokens = (token('{"label": "', 1.0), token(label, p[label], **top), token('"}', 1.0))
+    return Reply("".join(each.text for each in tokens), tokens=tokens, tokens_out=3)
