@@ -167,12 +167,21 @@ def check_call(name: str, args: Mapping[str, Any], seen: Observation) -> None:
         raise UserError(f"{args.get('k')!r} questions are more than the {left!r} labels left")
 
 
+def best_chat_model(seen: Observation) -> dict[str, Any] | None:
+    """The measure on gold of the chat model that is right most often, of those that are of use."""
+    pilots = [each["pilot"] for each in seen.chat_models]
+    useful = [each for each in pilots if each is not None and each["verdict"] not in NO_USE]
+    return max(useful, key=lambda each: float(each["accuracy"]), default=None)
+
+
 def _chat_model_is_better(seen: Observation) -> bool:
-    """Whether the first chat model is of use and right more often on gold than the classifier."""
-    pilot = seen.chat_models[0]["pilot"] if seen.chat_models else None
-    if pilot is None or pilot["verdict"] in NO_USE or not seen.quality:
-        return False
-    return bool(pilot["accuracy"] > seen.quality[-1]["estimate"])
+    """Whether a chat model is of use and right more often on gold than the classifier."""
+    best = best_chat_model(seen)
+    return (
+        best is not None
+        and bool(seen.quality)
+        and (best["accuracy"] > seen.quality[-1]["estimate"])
+    )
 
 
 def _measurable(seen: Observation) -> bool:

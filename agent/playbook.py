@@ -13,7 +13,7 @@ from typing import Any
 
 from ..store.errors import UserError
 from ..tools.train_model import MIN_GOLD
-from .legal import NO_USE, budget_spent
+from .legal import NO_USE, best_chat_model, budget_spent
 from .observation import Observation
 from .policy import Decision
 from .recipes import Recipe
@@ -258,7 +258,7 @@ RULES: tuple[Rule, ...] = (
         lambda seen: _no_more(seen) or _nobody_asked(seen),
         _none,
         lambda seen: (
-            f"on gold the chat model is right on {seen.chat_models[0]['pilot']['accuracy']:.1%}, "
+            f"on gold the chat model is right on {(best_chat_model(seen) or {})['accuracy']:.1%}, "
             f"the classifier on {seen.quality[-1]['estimate']:.1%}: what it doubts goes to the "
             "chat model"
         ),

@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from ..models.llm.base import Asker
 from ..store.errors import UserError
 from ..store.records import Annotation, Artefact, Charge
 from .acceptance import DELTA
 from .annotate_llm import NO_USE, ModelArgs, Opinion, annotations_of, opinion_of
-from .base import Outcome, Tool, ToolArgs, ToolContext
+from .base import ModelRole, Outcome, Tool, ToolArgs, ToolContext
 from .labels import human_labels
 from .scores import Scores, read_scores
 
@@ -40,23 +41,20 @@ class LabelPool(Tool[LabelPoolArgs]):
 
     name = "label_pool"
     description = (
-        "Let the chat model label the items of the pool that the classifier is less sure of than "
-        "the chat model is right on gold, the most doubtful first, as far as the money goes. For "
-        "the end of a run, before the final model is trained."
+        "Let the chat model (of two, the better one on gold) label the items of the pool that the "
+        "classifier is less sure of than the chat model is right on gold, the most doubtful "
+        "first, as far as the money goes. For the end of a run, before the final model is trained."
     )
     Args = LabelPoolArgs
 
     def run(self, context: ToolContext, args: LabelPoolArgs) -> Outcome:
         """Ask, and keep the labels that are surer than the classifier's; see `Tool.run`."""
         started = time.perf_counter()
-        asker, scores = context.asker("main"), read_scores(context.store)
-        if asker is None or scores is None:
-            raise UserError("there is no chat model, or no model has scored the pool")
-        trial = opinion_of(context, args.model, asker, np.empty(0, dtype=np.int64), DELTA)
-        if trial.pilot is None or trial.pilot.verdict in NO_USE:
-            said = trial.calibrated_on if trial.pilot is None else trial.pilot.reason
-            raise UserError(f"the chat model {asker.name!r} is not good enough on gold ({said})")
-        rows = _doubtful(context, scores, trial.pilot.accuracy.estimate, args.k)
+        scores = read_scores(context.store)
+        if scores is None:
+            raise UserError("no model has scored the pool: call measure_uncertainty first")
+        asker, accuracy = _best_on_gold(context, args.model)
+        rows = _doubtful(context, scores, accuracy, args.k)
         found = opinion_of(context, args.model, asker, rows, DELTA)
         better = _better(context, found, rows, scores)
         notes = annotations_of(context, found, rows)
@@ -71,6 +69,31 @@ class LabelPool(Tool[LabelPoolArgs]):
             charges=(Charge("seconds", time.perf_counter() - started, self.name),),
             artefacts=(Artefact("pool_labels", {"round": context.round, **result}),),
         )
+
+
+def _best_on_gold(context: ToolContext, args: ModelArgs) -> tuple[Asker, float]:
+    """The chat model that is right most often on gold, and how often.
+
+    Raises:
+        UserError: there is none, or none is of use.
+    """
+    roles: tuple[ModelRole, ...] = ("main", "strong")
+    askers = [found for role in roles if (found := context.asker(role)) is not None]
+    if not askers:
+        raise UserError("there is no chat model: run with --llm")
+    nothing = np.empty(0, dtype=np.int64)
+    trials = [opinion_of(context, args, asker, nothing, DELTA) for asker in askers]
+    good = [
+        (trial.pilot.accuracy.estimate, -place)
+        for place, trial in enumerate(trials)
+        if trial.pilot is not None and trial.pilot.verdict not in NO_USE
+    ]
+    if not good:
+        last = trials[-1]
+        said = last.calibrated_on if last.pilot is None else last.pilot.reason
+        raise UserError(f"the chat model {askers[-1].name!r} is not good enough on gold ({said})")
+    accuracy, place = max(good)
+    return askers[-place], accuracy
 
 
 def _doubtful(

@@ -67,6 +67,10 @@ LEGAL: list[tuple[str, dict[str, Any]]] = [
     ("estimate_quality", {**FROZEN, "audited": 20, "certificate": {"n_audited": 15}}),
     ("label_pool", ADVISED),
     ("label_pool", advised(verdict="weak")),
+    (
+        "label_pool",
+        {**ADVISED, "chat_models": [{"pilot": {**PILOT, "verdict": "constant"}}, {"pilot": PILOT}]},
+    ),
     ("generate_samples", GENERATING),
     ("generate_samples", {**GENERATING, "round": 2}),
     ("decide_stop", SCORED),
