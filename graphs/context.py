@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -48,8 +48,9 @@ class Context:
 
     def tool_context(self, step: int) -> ToolContext:
         """What a tool call of this step may look at."""
-        asker = partial(self.asker, step=step, node="act", usd=self.spec.budgets.usd)
-        return ToolContext(self.store, self.pool, self.spec, self.settings, self.bench, step, asker)
+        tools = ToolContext(self.store, self.pool, self.spec, self.settings, self.bench, step)
+        asker = partial(self.asker, step=step, node="act", usd=_for_models(tools))
+        return replace(tools, asker=asker)
 
     def asker(self, role: ModelRole, *, step: int, node: str, usd: float | None) -> Asker | None:
         """The chat model of a role at a place in the run, held to a budget of `usd`.
@@ -64,6 +65,15 @@ class Context:
             return None
         account = StoreAccount(self.store, Place(self.run, step, node), usd)
         return found.paid_by(account, self.bench.progress)
+
+
+def _for_models(tools: ToolContext) -> float | None:
+    """What a chat model's calls may bring the run's cost to: the audit's labels stay affordable."""
+    usd = tools.spec.budgets.usd
+    if usd is None or not tools.settings.label_price:
+        return usd
+    asked = len(tools.store.human_labels(("audit",)))
+    return max(0.0, usd - tools.settings.label_price * max(0, tools.plan.audit - asked))
 
 
 def place_of(runtime: Runtime[Context], run: str, step: int, node: str) -> Place:

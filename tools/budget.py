@@ -99,9 +99,21 @@ def budget_left(store: Store, budgets: Budgets, plan: LabelPlan, label_price: fl
     counts = [] if limit is None else [max(0, limit - spent.human_labels)]
     if usd is not None and label_price:
         counts.append(labels_for(usd, label_price))
+    left = min(counts, default=None)
+    training = plan.train - trained
+    if left is not None:
+        # A chat model's calls may have taken money that was meant for people.
+        training = min(training, left - _unasked(store, plan))
     return BudgetLeft(
-        human_labels=min(counts, default=None),
-        training_labels=max(0, plan.train - trained),
+        human_labels=left,
+        training_labels=max(0, training),
         usd=usd,
         minutes=None if budgets.minutes is None else max(0.0, budgets.minutes - spent.seconds / 60),
     )
+
+
+def _unasked(store: Store, plan: LabelPlan) -> int:
+    """Gold and audit items that are planned and have no label yet."""
+    gold, audit = (len(store.human_labels((purpose,))) for purpose in ("gold", "audit"))
+    asked = any(review.purpose == "gold" for review in store.reviews())
+    return (0 if asked else max(0, plan.gold - gold)) + max(0, plan.audit - audit)

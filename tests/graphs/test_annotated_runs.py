@@ -204,6 +204,16 @@ def test_the_budget_is_kept_to_the_cent_and_the_run_ends(tmp_path: Path) -> None
         assert len(final_labels(project)) == len(ROWS)
 
 
+def test_a_model_does_not_spend_the_money_of_the_audit(tmp_path: Path) -> None:
+    prices = {"price_in": 500.0, "price_out": 500.0, "label_price": 0.05}
+    with ran(tmp_path, ROWS, **options(model(knowing), usd=4.0, **prices)) as (project, result):
+        assert result.status == "finished"
+        assert result.totals.usd <= 4.0
+        assert len(project.store.human_labels(("audit",))) >= 10
+        assert result.certificate is not None
+        assert any(call.why == "annotate" for call in project.store.model_calls())
+
+
 def test_a_stronger_model_is_asked_what_the_first_one_doubts(tmp_path: Path) -> None:
     weak = model(
         lambda request: answer(LABELS[0], sure=0.6) if _hard(request) else knowing(request)
