@@ -22,6 +22,7 @@ from scripted import ScriptedBackend
 from support import LABELS, HashEncoder, final_labels, messages, ran
 
 ROWS = messages(120)
+FEW = ROWS[:50]
 GOLD = {row.text: row.label for row in ROWS}
 
 
@@ -142,13 +143,13 @@ BROKEN: dict[str, Any] = {
 @pytest.mark.parametrize("kind", BROKEN)
 def test_an_answer_that_cannot_be_used_is_a_cost_and_no_label(tmp_path: Path, kind: str) -> None:
     chat = model(lambda _: BROKEN[kind])
-    with ran(tmp_path, ROWS, **options(chat, human_labels=40)) as (project, result):
+    with ran(tmp_path, FEW, **options(chat, human_labels=40)) as (project, result):
         assert result.status == "finished"
         suggested = project.store.annotations(purposes=("suggest",), kinds=("llm",))
         assert suggested
         assert {each.label for each in suggested} == {None}
         assert all(each.rationale.startswith("no answer:") for each in suggested)
-        assert len(final_labels(project)) == len(ROWS)
+        assert len(final_labels(project)) == len(FEW)
         asked = [call for call in project.store.model_calls() if call.why == "annotate"]
         assert asked
         assert all(call.status != "ok" for call in asked)
