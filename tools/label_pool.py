@@ -20,7 +20,7 @@ from ..models.llm.base import Asker
 from ..store.errors import UserError
 from ..store.records import Annotation, Artefact, Charge
 from .acceptance import DELTA
-from .annotate_llm import NO_USE, ModelArgs, Opinion, annotations_of, opinion_of
+from .annotate_llm import ModelArgs, Opinion, annotations_of, opinion_of
 from .base import ModelRole, Outcome, Tool, ToolArgs, ToolContext
 from .labels import human_labels
 from .scores import Scores, read_scores
@@ -75,7 +75,7 @@ def _best_on_gold(context: ToolContext, args: ModelArgs) -> tuple[Asker, float]:
     """The chat model that is right most often on gold, and how often.
 
     Raises:
-        UserError: there is none, or none is of use.
+        UserError: there is none, or none is usable.
     """
     roles: tuple[ModelRole, ...] = ("main", "strong")
     askers = [found for role in roles if (found := context.asker(role)) is not None]
@@ -86,7 +86,7 @@ def _best_on_gold(context: ToolContext, args: ModelArgs) -> tuple[Asker, float]:
     good = [
         (trial.pilot.accuracy.estimate, -place)
         for place, trial in enumerate(trials)
-        if trial.pilot is not None and trial.pilot.verdict not in NO_USE
+        if trial.pilot is not None and trial.pilot.verdict == "usable"
     ]
     if not good:
         last = trials[-1]
