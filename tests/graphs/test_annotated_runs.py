@@ -238,7 +238,7 @@ def _hard(request: Request) -> bool:
 
 def test_a_model_better_than_the_classifier_labels_what_that_doubts(tmp_path: Path) -> None:
     chat = model(lambda request: answer(gold_of(request), sure=0.99))
-    with ran(tmp_path, ROWS, **options(chat, human_labels=40)) as (project, result):
+    with ran(tmp_path, ROWS, **options(chat, target_accuracy=0.8)) as (project, result):
         assert result.status == "finished"
         (pool,) = results(project, "label_pool")
         assert pool["asked"] > 0
@@ -257,10 +257,10 @@ def test_a_model_better_than_the_classifier_labels_what_that_doubts(tmp_path: Pa
 
 def test_what_a_chat_model_labelled_is_certified_like_the_rest(tmp_path: Path) -> None:
     chat = model(lambda request: answer(gold_of(request), sure=0.99))
-    with ran(tmp_path, ROWS, **options(chat, human_labels=40)) as (project, _):
-        data = np.load(
-            project.folder / (project.store.artefact("frozen") or {})["folder"] / "frozen.npz"
-        )
+    with ran(tmp_path, ROWS, **options(chat, target_accuracy=0.8)) as (project, _):
+        assert results(project, "label_pool")
+        frozen = project.store.artefact("frozen") or {}
+        data = np.load(project.folder / frozen["folder"] / "frozen.npz")
         names = LABELS
         machine = {int(r): names[int(a)] for r, a in zip(data["rows"], data["labels"], strict=True)}
         final = {a.row: a.label for a in project.store.annotations(purposes=("final",))}
