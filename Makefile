@@ -35,7 +35,7 @@ $(VLLM)/.installed: constraints.txt
 	touch $@
 
 vllm-test: install vllm-install
-	LABELWRIGHT_VLLM=$(VLLM)/bin/python $(BIN)/python -m pytest -m vllm tests/vllm_server
+	LABELWRIGHT_VLLM=$(VLLM)/bin/python $(BIN)/python -m pytest -p no:cacheprovider -m vllm tests/vllm_server
 
 check: install
 	$(BIN)/ruff format --check .
