@@ -11,7 +11,7 @@ import json
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +21,7 @@ from labelwright.agent import llm_policy
 from labelwright.app.cli import main
 from labelwright.app.project import Project
 from labelwright.models.chat import load_backend
-from labelwright.models.llm.base import Backend, Failure, Message, Request, ToolSpec
+from labelwright.models.llm.base import Backend, Failure, Message, Reply, Request, ToolSpec
 from labelwright.models.llm.cache import AnswerCache
 from labelwright.models.llm.gateway import Gateway
 from labelwright.store.errors import OperatorError
@@ -144,36 +144,33 @@ def test_the_same_seed_draws_the_same_and_another_sample_another(gateway: Gatewa
     assert len(set(first)) > 1
 
 
-def test_sixty_four_requests_run_at_once(server: RunningServer) -> None:
-    """They are in the server together: its own gauge is watched."""
-    import urllib.request
+def test_sixty_four_requests_run_at_once(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are open at the same time; the server's own gauge is too slow to show it."""
+    backend = opened(server)
+    complete_one, now, most = backend.complete, 0, 0
 
-    gateway = Gateway(opened(server))
-    most = 0
-    done = threading.Event()
+    async def counted(requests: Sequence[Request]) -> list[Reply | Failure]:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        try:
+            return await complete_one(requests)
+        finally:
+            now -= 1
 
-    def watch() -> None:
-        nonlocal most
-        while not done.is_set():
-            with urllib.request.urlopen(server.url.removesuffix("v1") + "metrics") as page:
-                for line in page.read().decode().splitlines():
-                    if line.startswith("vllm:num_requests_running"):
-                        most = max(most, int(float(line.split()[-1])))
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
+    monkeypatch.setattr(backend, "complete", counted)
+    gateway = Gateway(backend)
     requests = [
         asking(f"text {number}", schema=None, max_tokens=100, temperature=1.0)
         for number in range(64)
     ]
     answers = gateway.ask(requests)
-    done.set()
-    watcher.join()
     gateway.close()
-    assert len(answers) == 64
+    assert most == 64
     assert {answer.status for answer in answers} <= {"ok", "invalid"}
     assert all(answer.tokens_out > 0 for answer in answers)
-    assert most > 32
 
 
 def test_a_request_past_the_context_length_says_so(gateway: Gateway) -> None:
