@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -38,23 +39,20 @@ def reply(found: Reply | Failure) -> Reply:
     return found
 
 
-class BackendContract:
-    """Needs `made`, a back end that answers `asking(item)`, and a request it cannot answer."""
+class BackendContract(ABC):
+    """Needs a fixture `made`, a back end that answers `asking(item)`, and what it cannot answer."""
 
     counts = True
     """Whether tokens are counted; recorded answers have none."""
-
-    @pytest.fixture
-    def made(self) -> Iterator[Backend]:
-        raise NotImplementedError
 
     @pytest.fixture
     def backend(self, made: Backend) -> Iterator[Backend]:
         yield made
         asyncio.run(made.close())
 
+    @abstractmethod
     def unanswerable(self) -> Request:
-        raise NotImplementedError
+        """A request that fails by itself, with the others answered."""
 
     def expected(self, item: str) -> str | None:
         """The text of the answer for an item, where it is known."""
