@@ -8,6 +8,7 @@
 - `pilot`: whether a model is of use, on gold items.
 """
 
+from ...store.spans import Span, iob2, spans_of, token_ranges
 from .annotator import LLMAnnotator
 from .bank import Bank, training_bank, training_rows, written_bank
 from .confidence import LabelProbabilities, count_votes, label_probabilities
@@ -18,7 +19,7 @@ from .labelling import MultiLabel, PairLabel, SingleLabel
 from .pilot import Pilot, cohen_kappa, judge_pilot, pilot
 from .preference import Preference
 from .prompting import Instructions, Shown, Variant
-from .spans import Span, iob2, locate, spans_of, token_ranges
+from .spans import locate
 from .tasks import Task
 
 __all__ = [

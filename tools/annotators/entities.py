@@ -10,10 +10,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ...store.spans import Range, Span, span_f1, token_ranges
 from ...store.spec import LabelSpec
 from .fence import defused
 from .items import Item
-from .spans import Range, Span, locate, span_f1, token_ranges
+from .spans import locate
 from .tasks import ROOM, Block, Kind, Reading, check_labels, names_in, one_of, schema_of
 
 

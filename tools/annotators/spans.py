@@ -1,4 +1,4 @@
-"""Named entities: where the quoted strings stand in the text, and token tags from them.
+"""Named entities: where the quoted strings stand in the text.
 
 A model's character offsets are mostly wrong, so none are asked for: it quotes, and the quote is
 found here. What cannot be found for certain is left out and said.
@@ -8,26 +8,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...store.errors import UserError
+from ...store.spans import Range, Span
 
 LONGEST = 500
 """Characters of a quote beyond which it is taken to be no entity."""
 _UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
-_TOKEN = re.compile(r"\w+|[^\w\s]")
-Range = tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Span:
-    """A typed part of a text: characters start to end - 1."""
-
-    start: int
-    end: int
-    type: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,27 +27,6 @@ class Located:
     """What was left out."""
     notes: tuple[str, ...]
     """What was decided here and may be looked at; nothing was left out for it."""
-
-
-def token_ranges(text: str, tokens: Sequence[str] = ()) -> list[Range]:
-    """Start and end of each token in `text`; without tokens, words and single marks.
-
-    Raises:
-        UserError: a token does not stand where it should.
-    """
-    if not tokens:
-        return [found.span() for found in _TOKEN.finditer(text)]
-    found, place = list[Range](), 0
-    for token in tokens:
-        start = text.find(token, place)
-        if start < 0 or text[place:start].strip():
-            raise UserError(
-                f"token {token!r} is not the next in the text {text[place : place + 40]!r}: give "
-                "the tokens in their order, and all of them"
-            )
-        place = start + len(token)
-        found.append((start, place))
-    return found
 
 
 def locate(
@@ -108,46 +75,6 @@ def locate(
                 for (start, end), kind in zip(places, each, strict=True)
             )
     return Located(tuple(sorted(spans)), tuple(issues), tuple(notes))
-
-
-def iob2(spans: Iterable[Span], ranges: Sequence[Range]) -> list[str]:
-    """A tag for each token: `B-type` at the first of a span, `I-type` after it, else `O`.
-
-    A token belongs to a span if they share a character. Ramshaw & Marcus (1995), variant IOB2.
-    """
-    tags = ["O"] * len(ranges)
-    for span in sorted(spans):
-        begin = "B"
-        for place, (start, end) in enumerate(ranges):
-            if start < span.end and span.start < end:
-                tags[place] = f"{begin}-{span.type}"
-                begin = "I"
-    return tags
-
-
-def spans_of(tags: Sequence[str], ranges: Sequence[Range], text: str) -> tuple[Span, ...]:
-    """The spans of IOB2 tags; an `I-` that continues nothing begins a span."""
-    found, start, kind = list[Span](), 0, ""
-
-    def close(place: int) -> None:
-        if kind:
-            first, last = ranges[start][0], ranges[place - 1][1]
-            found.append(Span(first, last, kind, text[first:last]))
-
-    for place, tag in enumerate(tags):
-        mark, _, name = tag.partition("-")
-        if mark == "I" and name == kind:
-            continue
-        close(place)
-        start, kind = place, "" if mark == "O" else name
-    close(len(tags))
-    return tuple(found)
-
-
-def span_f1(first: Iterable[Span], second: Iterable[Span]) -> float:
-    """F1 of exact spans and types, in [0, 1]; 1 where neither has any."""
-    one, two = set(first), set(second)
-    return 2 * len(one & two) / (len(one) + len(two)) if one or two else 1.0
 
 
 def _places(

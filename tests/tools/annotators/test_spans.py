@@ -9,15 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from labelwright.store.errors import UserError
-from labelwright.tools.annotators.spans import (
-    Span,
-    iob2,
-    locate,
-    span_f1,
-    spans_of,
-    token_ranges,
-)
+from labelwright.store.spans import iob2, spans_of, token_ranges
+from labelwright.tools.annotators.spans import locate
 
 WNUT = Path(__file__).parents[4] / "shared" / "data" / "wnut17" / "dev.jsonl"
 
@@ -105,62 +98,12 @@ def test_a_quote_full_of_pattern_characters_is_a_quote() -> None:
     assert found([("(a+)+$", "x")], "so (a+)+$ it is") == ["(a+)+$/x@3"]
 
 
-def test_tags_follow_iob2() -> None:
-    text = "Ada Lovelace met Bob"
-    ranges = token_ranges(text, text.split())
-    spans = (Span(0, 12, "person", "Ada Lovelace"), Span(17, 20, "person", "Bob"))
-    assert iob2(spans, ranges) == ["B-person", "I-person", "O", "B-person"]
-
-
-def test_neighbours_of_one_type_stay_apart() -> None:
-    text = "Ada Bob"
-    spans = (Span(0, 3, "person", "Ada"), Span(4, 7, "person", "Bob"))
-    assert iob2(spans, token_ranges(text)) == ["B-person", "B-person"]
-    assert spans_of(["B-person", "B-person"], token_ranges(text), text) == spans
-
-
-def test_an_inside_tag_that_continues_nothing_begins_a_span() -> None:
-    assert [span.text for span in spans_of(["O", "I-x"], token_ranges("a b"), "a b")] == ["b"]
-    tags = ["B-x", "I-y"]
-    assert [span.type for span in spans_of(tags, token_ranges("a b"), "a b")] == ["x", "y"]
-
-
-def test_tokens_that_are_not_those_of_the_text_are_an_error() -> None:
-    with pytest.raises(UserError, match="'Eve' is not the next"):
-        token_ranges("Ada Bob", ["Ada", "Eve"])
-    with pytest.raises(UserError, match="'Bob' is not the next"):
-        token_ranges("Ada x Bob", ["Ada", "Bob"])
-
-
-@given(
-    st.lists(
-        st.tuples(st.text("abc", min_size=1, max_size=3), st.sampled_from(["O", "B-x", "B-y"])),
-        min_size=1,
-        max_size=8,
-    )
-)
-def test_tags_to_spans_and_back_is_the_same(pairs: list[tuple[str, str]]) -> None:
-    tokens = [text for text, _ in pairs]
-    tags = [tag for _, tag in pairs]
-    text = " ".join(tokens)
-    ranges = token_ranges(text, tokens)
-    assert iob2(spans_of(tags, ranges, text), ranges) == tags
-
-
 @given(st.text("ab ", max_size=12), st.lists(st.text("ab ", max_size=4), max_size=4))
 def test_spans_never_overlap_and_quote_the_text(text: str, quotes: list[str]) -> None:
     located = locate([(quote, "x") for quote in quotes], text)
     assert all(text[span.start : span.end] == span.text for span in located.spans)
     ends = [(span.start, span.end) for span in located.spans]
     assert all(a[1] <= b[0] for a, b in pairwise(ends))
-
-
-def test_agreement_is_f1_of_exact_spans() -> None:
-    one = (Span(0, 1, "x", "a"), Span(2, 3, "x", "b"))
-    assert span_f1(one, one) == 1.0
-    assert span_f1((), ()) == 1.0
-    assert span_f1(one, ()) == 0.0
-    assert span_f1(one, (Span(0, 1, "y", "a"), Span(2, 3, "x", "b"))) == 0.5
 
 
 @pytest.mark.skipif(not WNUT.exists(), reason="../shared/data is absent")
