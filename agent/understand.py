@@ -84,17 +84,21 @@ def spec_from(request: Request, labels: list[LabelSpec], guidelines: str) -> Tas
     return TaskSpec.checked({**fields, **drafted}, place="the options")
 
 
-def parse_labels(option: str) -> list[LabelSpec]:
+def parse_labels(option: str, *, least: int = 2) -> list[LabelSpec]:
     """Labels as given on the command line: `a,b` or `a: what it means; b: …`.
 
+    Args:
+        option: as given.
+        least: how many there must be.
+
     Raises:
-        UserError: fewer than two labels, or two that are the same.
+        UserError: fewer labels, or two that are the same.
     """
     definitions = ":" in option or ";" in option
     parts = [part.strip() for part in option.split(";" if definitions else ",") if part.strip()]
     pairs = [part.partition(":") if definitions else (part, "", "") for part in parts]
     return _checked(
-        [(name.strip(), text.strip()) for name, _, text in pairs], f"--labels {option!r}"
+        [(name.strip(), text.strip()) for name, _, text in pairs], f"--labels {option!r}", least
     )
 
 
@@ -181,11 +185,12 @@ def _names(text: str) -> list[str]:
     return names
 
 
-def _checked(pairs: list[tuple[str, str]], place: str) -> list[LabelSpec]:
+def _checked(pairs: list[tuple[str, str]], place: str, least: int = 2) -> list[LabelSpec]:
     names = [name for name, _ in pairs]
-    if len(names) < 2:
+    if len(names) < least:
         raise UserError(
-            f"{place} gives {len(names)} label ({names!r}): at least two are needed; {HOW}"
+            f"{place} gives {len(names)} label ({names!r}): at least "
+            f"{'two are' if least == 2 else 'one is'} needed; {HOW}"
         )
     seen: dict[str, str] = {}
     for name in names:

@@ -22,11 +22,16 @@ from ..graphs.state import ApprovalAnswer
 from ..store.errors import UserError
 from ..store.label_sets import decode
 from ..store.records import AnnotatorKind, Question, ReviewPurpose
+from ..store.spans import decode as decode_spans
+from ..store.spans import shown as shown_spans
 from ..store.spec import TaskSpec
+from ..tools.labels import names_of
 from .approving import ask_approval
 from .keys import ENTER, Keyboard, Numbered, ReadKey, press, standard_keyboard
 from .screen import SHOWN_CHARACTERS, Display, pages, percent
 from .terminal_sets import NONE, Chosen, confirmed, from_line, named, toggled
+from .terminal_spans import Marks, changed, keys_of, lines_of, page_of, saved
+from .terminal_spans import confirmed as confirmed_marks
 
 if TYPE_CHECKING:
     from .reviewers import Desk
@@ -59,6 +64,8 @@ class _Screen:
     """Where items may have several labels: what is suggested, if that may be shown."""
     chosen: Chosen | None
     """Where items may have several labels: what is ticked."""
+    marks: Marks | None
+    """Where parts of texts are marked: what is."""
     done: int
     total: int
     agreed: int
@@ -70,8 +77,13 @@ class _Screen:
     @property
     def commands(self) -> str:
         """The keys that are a command by themselves."""
-        none = NONE if self.chosen is not None else ""
+        none = "" if self.chosen is None and self.marks is None else NONE
         return ("suq?m" if len(self.pages) > 1 else "suq?") + none
+
+    @property
+    def typed(self) -> bool:
+        """Whether commands are typed and end with Enter, and not single keys."""
+        return self.numbered.typed or self.marks is not None
 
 
 class TerminalReviewer:
@@ -145,11 +157,10 @@ class TerminalReviewer:
                 screen = replace(screen, page=(screen.page + 1) % len(screen.pages))
             else:
                 try:
-                    if _ticks(screen, command, keyboard):
-                        ticked = toggled(screen.chosen or (), screen.numbered, command)
-                        screen = replace(screen, chosen=ticked)
-                        continue
-                    return _obey(desk, screen, command, narrowed=keyboard.live)
+                    other = _changed(screen, command, keyboard)
+                    if other is None:
+                        return _obey(desk, screen, command, narrowed=keyboard.live)
+                    screen = other
                 except UserError as error:
                     screen = replace(screen, note=str(error))
 
@@ -178,7 +189,7 @@ class TerminalReviewer:
             self._display.clear()
             self._show(screen, typed)
             key = keyboard.key()
-            typed, complete = press(typed, key, screen.commands, many=screen.numbered.typed)
+            typed, complete = press(typed, key, screen.commands, many=screen.typed)
         return typed
 
     def _show(self, screen: _Screen, typed: str) -> None:
@@ -191,7 +202,7 @@ class TerminalReviewer:
             say(f"You agreed with {screen.agreed} of {screen.suggested} suggestions.", "dim")
         say(PURPOSES[screen.purpose], "dim")
         say(f"\nItem {screen.item}", "dim")
-        say(f"{screen.pages[screen.page]}\n")
+        self._text(screen)
         if len(screen.pages) > 1:
             say(_part(screen), "yellow")
         self._labels(screen, typed)
@@ -202,9 +213,24 @@ class TerminalReviewer:
             say(screen.note, "yellow")
         say(f"> {typed}", end="")
 
+    def _text(self, screen: _Screen) -> None:
+        """The page of the text, with the marks on it if there are any."""
+        part = screen.pages[screen.page]
+        if screen.marks is None:
+            self._display.say(f"{part}\n")
+            return
+        start = sum(len(each) for each in screen.pages[: screen.page])
+        types = screen.numbered.labels
+        self._display.console.print(page_of(self._display, screen.marks, types, start, part))
+        self._display.say("")
+
     def _labels(self, screen: _Screen, typed: str) -> None:
         """The labels; of many as many as fit, narrowed by what is typed."""
         numbered, say = screen.numbered, self._display.say
+        if screen.marks is not None:
+            for line in lines_of(screen.marks, numbered):
+                say(line)
+            return
         if not numbered.typed:
             for label in numbered.labels:
                 if screen.chosen is not None:
@@ -233,6 +259,8 @@ class TerminalReviewer:
         shown = numbered.named(label)
         if screen.suggested_set is not None:
             shown = named(screen.suggested_set, numbered)
+        if screen.marks is not None:
+            shown = shown_spans(label)
         say(f"Suggestion: {shown} ({percent(question.confidence)})", "green")
         if question.rationale:
             say(f"Why: {question.rationale[:SHOWN_CHARACTERS]}")
@@ -280,6 +308,7 @@ def _screen(desk: Desk, question: Question) -> _Screen:
         suggestion=suggestion,
         suggested_set=suggested_set,
         chosen=(suggested_set or ()) if desk.spec.several else None,
+        marks=_marks(desk, text, suggestion),
         done=len(answered),
         total=len(request.questions),
         agreed=sum(each.label == shown[each.row] for each in judged),
@@ -287,18 +316,31 @@ def _screen(desk: Desk, question: Question) -> _Screen:
     )
 
 
+def _marks(desk: Desk, text: str, suggestion: str | None) -> Marks | None:
+    if not desk.spec.marked:
+        return None
+    spans = None if suggestion is None else decode_spans(suggestion)
+    return Marks(text, spans or (), spans)
+
+
 def _suggestion(desk: Desk, question: Question) -> str | None:
     """The suggestion, if one may be shown: never where the answer must be the person's own."""
     if desk.request.purpose != "train" or question.suggestion is None:
         return None
-    several = desk.spec.several
-    names = decode(question.suggestion) if several else (question.suggestion,)
+    names = names_of(question.suggestion, desk.spec)
     return question.suggestion if all(name in desk.labels for name in names) else None
 
 
-def _ticks(screen: _Screen, command: str, keyboard: Keyboard) -> bool:
-    """Whether a command ticks a label and does not answer yet."""
-    return screen.chosen is not None and keyboard.live and command not in ("", "s", "u", NONE)
+def _changed(screen: _Screen, command: str, keyboard: Keyboard) -> _Screen | None:
+    """The screen after a command that ticks or marks something; `None` for an answer."""
+    if command in ("", "s", "u", NONE):
+        return None
+    if screen.marks is not None:
+        marks, note = changed(screen.marks, screen.numbered, command)
+        return replace(screen, marks=marks, note=note)
+    if screen.chosen is not None and keyboard.live:
+        return replace(screen, chosen=toggled(screen.chosen, screen.numbered, command))
+    return None
 
 
 def _set_of(screen: _Screen, command: str, *, live: bool) -> Chosen:
@@ -326,6 +368,10 @@ def _obey(desk: Desk, screen: _Screen, command: str, *, narrowed: bool) -> str:
         chosen = _set_of(screen, command, live=narrowed)
         desk.answer(screen.question, chosen)
         return f"Saved {', '.join(chosen) or 'none of the labels'}; u takes it back."
+    if screen.marks is not None:
+        spans = confirmed_marks(screen.marks, command)
+        desk.answer(screen.question, spans)
+        return f"Saved, {saved(spans)}; u takes it back."
     if command:
         label = screen.numbered.choose(command, narrowed=narrowed)
     elif screen.suggestion is not None:
@@ -367,5 +413,7 @@ def _keys_line(screen: _Screen) -> str:
     accept = ["Enter accept"] if screen.suggestion is not None else []
     if screen.chosen is not None:
         accept, labels = _set_keys(screen)
+    if screen.marks is not None:
+        *accept, labels = keys_of(screen.numbered)
     more = ["m more text"] if "m" in screen.commands else []
     return " · ".join([*accept, labels, "s skip", "u undo", *more, "? help", "q save and pause"])

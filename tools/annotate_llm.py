@@ -10,7 +10,7 @@ answers are held to the same test with their own share of the risk.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
@@ -20,21 +20,19 @@ from pydantic import Field
 
 from ..models.llm.base import Asker
 from ..store.errors import UserError
-from ..store.label_sets import decode, encode
 from ..store.records import Annotation, AnnotatorKind, Artefact, Charge
 from .acceptance import DELTA, MIN_GOLD, accept_threshold
 from .annotators.annotator import LLMAnnotator
 from .annotators.bank import training_bank, training_rows
 from .annotators.demonstrations import DemoKind, Demonstrations
-from .annotators.items import Item, LLMAnnotation, counts
-from .annotators.labelling import MultiLabel, PairLabel, SingleLabel
+from .annotators.items import LLMAnnotation, counts
 from .annotators.pilot import Pilot, judge_pilot
 from .annotators.prompting import Instructions, Style, Variant
 from .annotators.reading import Confidence
-from .annotators.tasks import Task
 from .base import Outcome, ToolArgs, ToolContext
 from .calibration import choose, fit_isotonic
 from .labels import gold_labels
+from .model_task import items_of, reader_of, stored, task_of
 from .second_look import Check, objections
 
 SAMPLES = 5
@@ -178,16 +176,17 @@ def opinion_of(
     gold = gold_labels(context.store)
     everything = np.concatenate([rows, gold.rows])
     annotator = _annotator(context, args, asker, rows)
-    items = _items(context, everything)
+    items = items_of(context, everything)
     raw = annotator.annotate(items, context.vectors(everything))
-    notes = _scored([_stored(context, note) for note in raw])
+    notes = _scored([stored(context.spec, note) for note in raw])
     mine, theirs = notes[: len(rows)], notes[len(rows) :]
     confidence = np.full(len(rows), np.nan)
     accepted = np.zeros(len(rows), dtype=bool)
     if len(gold) < MIN_GOLD:
         words = f"nothing: {len(gold)} gold items, at least {MIN_GOLD} are needed"
         return Opinion(asker.name, mine, confidence, accepted, None, None, words)
-    values = [_read(context)(label) for label in gold.labels]
+    read = reader_of(context.spec)
+    values = [read(label) for label in gold.labels]
     given = [note.label for note in raw[len(rows) :]]
     measured = judge_pilot(given, values, annotator.task, seed=context.seed)
     threshold = None
@@ -195,6 +194,8 @@ def opinion_of(
         confidence = _calibrated(context, mine, theirs, gold.labels)
         threshold = _threshold(context, theirs, gold.labels, delta)
         accepted = _scores(mine) >= (2.0 if threshold is None else threshold)
+        # Of an answer from which something had to be left out, nobody knows what it would be.
+        accepted &= np.array([note.status == "ok" for note in mine], dtype=bool)
     words = f"{len(gold)} gold items"
     return Opinion(asker.name, mine, confidence, accepted, threshold, measured, words)
 
@@ -203,12 +204,12 @@ def _annotator(
     context: ToolContext, args: ModelArgs, asker: Asker, rows: NDArray[np.int64]
 ) -> LLMAnnotator[Any]:
     spec = context.spec
-    task = _task(context)
+    task = task_of(spec, context.settings)
     demonstrations = None
     if args.demonstrations != "none":
         kind: DemoKind = args.demonstrations
         shown = context.vectors(training_rows(context.store, context.pool))
-        bank = training_bank(context.store, context.pool, shown, read=_read(context))
+        bank = training_bank(context.store, context.pool, shown, read=reader_of(spec))
         demonstrations = Demonstrations(bank, kind, args.shown, context.settings.seed)
 
     # Recorded answers are labels without reasons, mostly one an item.
@@ -232,33 +233,14 @@ def _annotator(
         return made(args.confidence)
     if recorded:
         return made("none")
-    if spec.several:
-        # No one token holds the probability of a whole set.
+    if spec.several or spec.marked:
+        # No one token holds the probability of a whole answer.
         return made("votes")
     first = np.concatenate([rows, gold_labels(context.store).rows])[:PROBED]
     # A few items tell whether the model gives log-probabilities; their answers are used again.
     probe = made("logprobs")
-    notes = probe.annotate(_items(context, first), context.vectors(first))
+    notes = probe.annotate(items_of(context, first), context.vectors(first))
     return probe if any(note.score is not None for note in notes) else made("votes")
-
-
-def _task(context: ToolContext) -> Task[Any]:
-    labels = tuple(context.spec.labels)
-    if context.spec.several:
-        return MultiLabel(labels)
-    return PairLabel(labels) if context.settings.second_columns else SingleLabel(labels)
-
-
-def _read(context: ToolContext) -> Callable[[str], Any]:
-    """From a stored label to the value of the task."""
-    return (lambda label: tuple(decode(label))) if context.spec.several else str
-
-
-def _stored(context: ToolContext, note: LLMAnnotation[Any]) -> LLMAnnotation[str]:
-    """The annotation with its value as the store writes labels."""
-    if note.label is None or not context.spec.several:
-        return note
-    return replace(note, label=encode(list(note.label), context.spec.label_names))
 
 
 def _scored(notes: list[LLMAnnotation[str]]) -> list[LLMAnnotation[str]]:
@@ -270,11 +252,6 @@ def _scored(notes: list[LLMAnnotation[str]]) -> list[LLMAnnotation[str]]:
     if any(note.score is not None for note in notes):
         return notes
     return [note if note.label is None else replace(note, score=1.0) for note in notes]
-
-
-def _items(context: ToolContext, rows: NDArray[np.int64]) -> list[Item]:
-    texts, ids = context.pool.texts(rows), context.pool.ids(rows)
-    return [Item(name, text) for name, text in zip(ids, texts, strict=True)]
 
 
 def _scores(notes: Sequence[LLMAnnotation[str]]) -> NDArray[np.float64]:
@@ -319,7 +296,7 @@ def _calibrated(
         return found
     whole = all(gold[p].distribution for p in scored) and all(notes[p].distribution for p in mine)
     # For sets, a distribution is a share for each label and says nothing of the set as a whole.
-    full = whole and not context.spec.several
+    full = whole and not context.form.several
     if full:
         labels = context.label_index([truth[p] for p in scored])
         calibrator, _ = choose(

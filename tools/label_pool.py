@@ -110,11 +110,14 @@ def _doubtful(
 def _better(
     context: ToolContext, found: Opinion, rows: NDArray[np.int64], scores: Scores
 ) -> list[bool]:
-    """(n,) where the chat model gave a label that is surer than the classifier's."""
+    """(n,) where the chat model gave a label that is surer than the classifier's.
+
+    An answer from which something had to be left out is none.
+    """
     places = np.searchsorted(scores.rows, rows)
     own = scores.confidence()[places]
     return [
-        note.label is not None and not np.isnan(sure) and bool(sure > mine)
+        note.status == "ok" and not np.isnan(sure) and bool(sure > mine)
         for note, sure, mine in zip(found.notes, found.confidence, own, strict=True)
     ]
 
