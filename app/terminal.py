@@ -10,7 +10,7 @@ from __future__ import annotations
 import getpass
 import os
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rich.columns import Columns
@@ -20,17 +20,15 @@ from rich.table import Table
 
 from ..graphs.state import ApprovalAnswer
 from ..store.errors import UserError
-from ..store.label_sets import decode
 from ..store.records import AnnotatorKind, Question, ReviewPurpose
-from ..store.spans import decode as decode_spans
 from ..store.spans import shown as shown_spans
 from ..store.spec import TaskSpec
-from ..tools.labels import names_of
 from .approving import ask_approval
 from .keys import ENTER, Keyboard, Numbered, ReadKey, press, standard_keyboard
-from .screen import SHOWN_CHARACTERS, Display, pages, percent
+from .screen import SHOWN_CHARACTERS, Display, percent
+from .terminal_question import QuestionScreen, keys_line, part_shown, screen_of
 from .terminal_sets import NONE, Chosen, confirmed, from_line, named, toggled
-from .terminal_spans import Marks, changed, keys_of, lines_of, page_of, saved
+from .terminal_spans import changed, lines_of, page_of, saved
 from .terminal_spans import confirmed as confirmed_marks
 
 if TYPE_CHECKING:
@@ -47,43 +45,6 @@ PURPOSES: dict[ReviewPurpose, str] = {
     "audit": "Your answers certify the quality of the labels: "
     "no suggestion is shown, so that your answer is your own.",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Screen:
-    """One question as it is shown."""
-
-    question: Question
-    purpose: ReviewPurpose
-    item: str
-    length: int
-    pages: tuple[str, ...]
-    numbered: Numbered
-    suggestion: str | None
-    suggested_set: Chosen | None
-    """Where items may have several labels: what is suggested, if that may be shown."""
-    chosen: Chosen | None
-    """Where items may have several labels: what is ticked."""
-    marks: Marks | None
-    """Where parts of texts are marked: what is."""
-    done: int
-    total: int
-    agreed: int
-    suggested: int
-    page: int = 0
-    live: bool = True
-    note: str = ""
-
-    @property
-    def commands(self) -> str:
-        """The keys that are a command by themselves."""
-        none = "" if self.chosen is None and self.marks is None else NONE
-        return ("suq?m" if len(self.pages) > 1 else "suq?") + none
-
-    @property
-    def typed(self) -> bool:
-        """Whether commands are typed and end with Enter, and not single keys."""
-        return self.numbered.typed or self.marks is not None
 
 
 class TerminalReviewer:
@@ -141,10 +102,10 @@ class TerminalReviewer:
         note = ""
         while waiting := desk.open_questions() or self._last_look(desk, keyboard):
             note = self._ask(
-                desk, replace(_screen(desk, waiting[0]), note=note, live=keyboard.live), keyboard
+                desk, replace(screen_of(desk, waiting[0]), note=note, live=keyboard.live), keyboard
             )
 
-    def _ask(self, desk: Desk, screen: _Screen, keyboard: Keyboard) -> str:
+    def _ask(self, desk: Desk, screen: QuestionScreen, keyboard: Keyboard) -> str:
         """Ask until something was recorded; says what, for the next screen."""
         while True:
             command = self._command(screen, keyboard)
@@ -177,7 +138,7 @@ class TerminalReviewer:
         undone = desk.undo() if key == "u" else None
         return [undone] if undone else []
 
-    def _command(self, screen: _Screen, keyboard: Keyboard) -> str:
+    def _command(self, screen: QuestionScreen, keyboard: Keyboard) -> str:
         """One complete command for the question on the screen."""
         if not keyboard.live:
             self._show(screen, "")
@@ -192,7 +153,7 @@ class TerminalReviewer:
             typed, complete = press(typed, key, screen.commands, many=screen.typed)
         return typed
 
-    def _show(self, screen: _Screen, typed: str) -> None:
+    def _show(self, screen: QuestionScreen, typed: str) -> None:
         say = self._display.say
         head = Table.grid(padding=(0, 1))
         bar = ProgressBar(total=screen.total, completed=screen.done, width=BAR_WIDTH)
@@ -204,16 +165,16 @@ class TerminalReviewer:
         say(f"\nItem {screen.item}", "dim")
         self._text(screen)
         if len(screen.pages) > 1:
-            say(_part(screen), "yellow")
+            say(part_shown(screen), "yellow")
         self._labels(screen, typed)
         if screen.suggestion is not None:
             self._suggestion(screen, screen.suggestion)
-        say(_keys_line(screen), "dim")
+        say(keys_line(screen), "dim")
         if screen.note:
             say(screen.note, "yellow")
         say(f"> {typed}", end="")
 
-    def _text(self, screen: _Screen) -> None:
+    def _text(self, screen: QuestionScreen) -> None:
         """The page of the text, with the marks on it if there are any."""
         part = screen.pages[screen.page]
         if screen.marks is None:
@@ -224,7 +185,7 @@ class TerminalReviewer:
         self._display.console.print(page_of(self._display, screen.marks, types, start, part))
         self._display.say("")
 
-    def _labels(self, screen: _Screen, typed: str) -> None:
+    def _labels(self, screen: QuestionScreen, typed: str) -> None:
         """The labels; of many as many as fit, narrowed by what is typed."""
         numbered, say = screen.numbered, self._display.say
         if screen.marks is not None:
@@ -254,7 +215,7 @@ class TerminalReviewer:
         elif not cells:
             say("No label contains that: Esc begins again.", "yellow")
 
-    def _suggestion(self, screen: _Screen, label: str) -> None:
+    def _suggestion(self, screen: QuestionScreen, label: str) -> None:
         question, numbered, say = screen.question, screen.numbered, self._display.say
         shown = numbered.named(label)
         if screen.suggested_set is not None:
@@ -290,48 +251,7 @@ def _login_name() -> str:
         return f"user {os.getuid()}"
 
 
-def _screen(desk: Desk, question: Question) -> _Screen:
-    """The screen of a question, with how the review stands."""
-    request, text = desk.request, desk.text(question)
-    shown = {each.row: _suggestion(desk, each) for each in request.questions}
-    answered = desk.answered()
-    suggestion = _suggestion(desk, question)
-    suggested_set = decode(suggestion) if desk.spec.several and suggestion is not None else None
-    judged = [each for each in answered if each.label is not None and shown.get(each.row)]
-    return _Screen(
-        question=question,
-        purpose=request.purpose,
-        item=desk.pool.id(question.row),
-        length=len(text),
-        pages=tuple(pages(text)),
-        numbered=Numbered.of(desk.labels),
-        suggestion=suggestion,
-        suggested_set=suggested_set,
-        chosen=(suggested_set or ()) if desk.spec.several else None,
-        marks=_marks(desk, text, suggestion),
-        done=len(answered),
-        total=len(request.questions),
-        agreed=sum(each.label == shown[each.row] for each in judged),
-        suggested=len(judged),
-    )
-
-
-def _marks(desk: Desk, text: str, suggestion: str | None) -> Marks | None:
-    if not desk.spec.marked:
-        return None
-    spans = None if suggestion is None else decode_spans(suggestion)
-    return Marks(text, spans or (), spans)
-
-
-def _suggestion(desk: Desk, question: Question) -> str | None:
-    """The suggestion, if one may be shown: never where the answer must be the person's own."""
-    if desk.request.purpose != "train" or question.suggestion is None:
-        return None
-    names = names_of(question.suggestion, desk.spec)
-    return question.suggestion if all(name in desk.labels for name in names) else None
-
-
-def _changed(screen: _Screen, command: str, keyboard: Keyboard) -> _Screen | None:
+def _changed(screen: QuestionScreen, command: str, keyboard: Keyboard) -> QuestionScreen | None:
     """The screen after a command that ticks or marks something; `None` for an answer."""
     if command in ("", "s", "u", NONE):
         return None
@@ -343,14 +263,14 @@ def _changed(screen: _Screen, command: str, keyboard: Keyboard) -> _Screen | Non
     return None
 
 
-def _set_of(screen: _Screen, command: str, *, live: bool) -> Chosen:
+def _set_of(screen: QuestionScreen, command: str, *, live: bool) -> Chosen:
     """The set of labels that a command answers with."""
     if live:
         return confirmed(screen.chosen or (), screen.suggested_set, command)
     return from_line(command, screen.numbered, screen.suggested_set)
 
 
-def _obey(desk: Desk, screen: _Screen, command: str, *, narrowed: bool) -> str:
+def _obey(desk: Desk, screen: QuestionScreen, command: str, *, narrowed: bool) -> str:
     """Record what a command says and return it in words.
 
     Raises:
@@ -380,40 +300,3 @@ def _obey(desk: Desk, screen: _Screen, command: str, *, narrowed: bool) -> str:
         raise UserError("there is no suggestion to accept: choose a label")
     desk.answer(screen.question, label)
     return f"Saved {label}; u takes it back."
-
-
-def _set_keys(screen: _Screen) -> tuple[list[str], str]:
-    """What the keys do where items may have several labels."""
-    numbers = screen.numbered.numbers
-    if not screen.live:
-        accept = ["Enter accept"] if screen.suggestion is not None else []
-        return [
-            *accept,
-            f"{NONE} none of them",
-        ], f"all numbers in one line ({numbers[0]} {numbers[1]})"
-    ticks = f"{numbers[0]}-{numbers[-1]} tick"
-    if screen.numbered.typed:
-        ticks = "number or part of a name, Enter: tick"
-    return ["Enter gives what is ticked", f"{NONE} none of them"], ticks
-
-
-def _part(screen: _Screen) -> str:
-    """Which part of a long text is shown."""
-    start = sum(len(part) for part in screen.pages[: screen.page])
-    end = start + len(screen.pages[screen.page])
-    which = f"The first {end:,}" if start == 0 else f"Characters {start + 1:,} to {end:,}"
-    return f"{which} of {screen.length:,} characters; m shows more."
-
-
-def _keys_line(screen: _Screen) -> str:
-    numbers = screen.numbered.numbers
-    labels = "number or part of a name, Enter: label"
-    if not screen.numbered.typed:
-        labels = f"{numbers[0]}-{numbers[-1]} label"
-    accept = ["Enter accept"] if screen.suggestion is not None else []
-    if screen.chosen is not None:
-        accept, labels = _set_keys(screen)
-    if screen.marks is not None:
-        *accept, labels = keys_of(screen.numbered)
-    more = ["m more text"] if "m" in screen.commands else []
-    return " · ".join([*accept, labels, "s skip", "u undo", *more, "? help", "q save and pause"])
