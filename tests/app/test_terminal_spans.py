@@ -1,4 +1,4 @@
-"""A person marks parts of a text: typed words, marks taken away, and never an accidental nothing."""
+"""A person marks parts of a text: typed words, marks taken away, nothing by accident."""
 
 from __future__ import annotations
 
