@@ -52,7 +52,8 @@ PRECONDITIONS: Mapping[str, tuple[tuple[str, Fact], ...]] = MappingProxyType(
         ),
         "request_review": (
             (
-                "an annotated batch is open, gold was not asked, or labels are frozen",
+                "an annotated batch is open, gold was not asked or more of it is worth asking, or "
+                "labels are frozen",
                 lambda seen: bool(review_purposes(seen)),
             ),
             ("budget is left", _money),
@@ -130,7 +131,8 @@ def review_purposes(seen: Observation) -> list[str]:
     purposes = []
     if _open(seen) and seen.batch is not None and seen.batch.annotated:
         purposes.append("train")
-    if not seen.gold_asked and seen.plan["gold"] > 0 and not seen.frozen:
+    wanted = seen.gold_more or (not seen.gold_asked and seen.plan["gold"] > 0)
+    if wanted and not seen.frozen:
         purposes.append("gold")
     if seen.frozen and seen.scores_are_current:
         purposes.append("audit")
@@ -170,12 +172,20 @@ def check_call(name: str, args: Mapping[str, Any], seen: Observation) -> None:
 def best_chat_model(seen: Observation) -> dict[str, Any] | None:
     """The measure on gold of the chat model that is right most often, of those that are usable.
 
-    One that is weak makes suggestions for a person: on 21 policy topics the labels of such models
-    made the classifier that learned from them worse.
+    What a committee says together counts for all of its members; which opinions may label is
+    said where they are measured (`tools.opinions.Opinion.may_label`). One model that is weak may
+    not: on 21 policy topics the labels of such models made the classifier that learned from them
+    worse.
     """
-    pilots = [each["pilot"] for each in seen.chat_models]
-    usable = [each for each in pilots if each is not None and each["verdict"] == "usable"]
-    return max(usable, key=lambda each: float(each["accuracy"]), default=None)
+    pilots = [each["pilot"] for each in seen.chat_models if _may_label(each)]
+    return max(pilots, key=lambda each: float(each["accuracy"]), default=None)
+
+
+def _may_label(model: dict[str, Any]) -> bool:
+    """Whether a chat model's labels may stand without a person, if they are good enough."""
+    if model["pilot"] is None or "votes_in" in model:
+        return False
+    return bool(model.get("may_label", model["pilot"]["verdict"] == "usable"))
 
 
 def _chat_model_is_better(seen: Observation) -> bool:

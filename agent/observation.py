@@ -14,8 +14,16 @@ from ..store.database import Store
 from ..store.pool import Pool
 from ..store.spec import Kind, Settings, TaskSpec
 from ..tools.audit_sample import audited
-from ..tools.budget import BudgetLeft, LabelPlan, budget_left, gold_wanted, label_plan
+from ..tools.budget import (
+    BudgetLeft,
+    LabelPlan,
+    budget_left,
+    gold_asked,
+    gold_wanted,
+    label_plan,
+)
 from ..tools.generation.records import GATE, KEY, generated_items, unweighed
+from ..tools.gold import second_part_due
 from ..tools.labels import label_counts, training_labels, unlabelled_rows
 
 HISTORY = 12
@@ -60,6 +68,10 @@ class Observation(BaseModel):
     labels_by_class: dict[str, int]
     gold_items: int
     gold_asked: bool
+    gold_reserved: int = 0
+    """Labels kept back from training until it is known whether they are asked as more gold."""
+    gold_more: bool = False
+    """Whether the first gold items say that the rest of the sample is worth asking."""
     training_items: int
     batch: Batch | None
     model: dict[str, Any] | None
@@ -136,10 +148,18 @@ def _observed(
         training_labels_left=left.training_labels,
         usd_left=left.usd,
         minutes_left=None if left.minutes is None else round(left.minutes, 1),
-        plan={"train": plan.train, "gold": plan.gold, "audit": plan.audit, "batch": plan.batch},
+        plan={
+            "train": plan.train,
+            "gold": plan.gold,
+            "reserve": plan.reserve,
+            "audit": plan.audit,
+            "batch": plan.batch,
+        },
         labels_by_class=label_counts(store, spec),
         gold_items=len(gold),
-        gold_asked=any(review.purpose == "gold" for review in store.reviews()),
+        gold_asked=gold_asked(store),
+        gold_reserved=left.gold_reserve,
+        gold_more=left.gold_reserve > 0 and second_part_due(store),
         training_items=len(trained),
         batch=_batch(store),
         model=None if model is None else _without(model, ("rows", "folder", "digest", "generated")),

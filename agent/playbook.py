@@ -94,6 +94,10 @@ def _audit_size(seen: Observation) -> int:
     return _affordable(seen, seen.plan["audit"])
 
 
+def _gold_due(seen: Observation) -> bool:
+    return not seen.gold_asked and seen.plan["gold"] > 0 and not seen.frozen
+
+
 def _no_use(seen: Observation) -> bool:
     """Whether every chat model hardly agreed with the person, or always said the same."""
     verdicts = [(each["pilot"] or {}).get("verdict") for each in seen.chat_models]
@@ -101,8 +105,14 @@ def _no_use(seen: Observation) -> bool:
 
 
 def _sure(seen: Observation) -> bool:
-    """Whether a chat model's answers are good enough on gold for some to need no person."""
-    return any(each["accept_above_score"] is not None for each in seen.chat_models)
+    """Whether a chat model's answers are good enough, on gold or for their cost, to need no person.
+
+    Some of them at least.
+    """
+    return any(
+        each["accept_above_score"] is not None or bool(each.get("accepted_by_cost"))
+        for each in seen.chat_models
+    )
 
 
 def _stopped(seen: Observation) -> bool:
@@ -169,6 +179,16 @@ RULES: tuple[Rule, ...] = (
         lambda _: "near duplicates would spend a person's time twice on one text",
     ),
     Rule(
+        "request_review",
+        lambda seen: _gold_due(seen) and seen.plan.get("reserve", 0) > 0,
+        lambda seen: {"purpose": "gold", "k": _gold_size(seen)},
+        lambda seen: (
+            f"{_gold_size(seen)} evenly drawn items tell whether the chat model is of use; "
+            f"{seen.plan['reserve']} more are kept back and asked only where they could open a "
+            "threshold for it"
+        ),
+    ),
+    Rule(
         "annotate_samples",
         _no_use,
         lambda _: {"annotator": "embedded"},
@@ -188,6 +208,15 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "request_review",
+        lambda seen: seen.gold_more,
+        lambda seen: {"purpose": "gold", "k": _affordable(seen, seen.gold_reserved)},
+        lambda seen: (
+            f"the chat model is usable on {seen.gold_items} gold items; if the "
+            f"{seen.gold_reserved} kept back come out like them, some of its labels need no person"
+        ),
+    ),
+    Rule(
+        "request_review",
         _open_training,
         lambda seen: {"purpose": "train", "k": _questions(seen)},
         lambda seen: (
@@ -197,7 +226,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "request_review",
-        lambda seen: not seen.gold_asked and seen.plan["gold"] > 0 and not seen.frozen,
+        _gold_due,
         lambda seen: {"purpose": "gold", "k": _gold_size(seen)},
         lambda seen: (
             f"{_gold_size(seen)} evenly drawn items calibrate confidence and measure "

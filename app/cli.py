@@ -81,7 +81,9 @@ DATA_OPTIONS = _shared(
 
 MODEL_OPTIONS = _shared(
     click.option(
-        "--llm", default="none", show_default=True, help="Chat model, like openai:MODEL@URL."
+        "--llm",
+        multiple=True,
+        help="Chat model, like openai:MODEL@URL; given several times: a committee. Default: none.",
     ),
     click.option(
         "--strong-llm", default="none", help="A better, dearer one: judges, second opinions."
@@ -93,10 +95,25 @@ MODEL_OPTIONS = _shared(
         show_default=True,
         help="Who suggests labels; auto: the chat model where there is one.",
     ),
-    click.option("--price-in", type=float, default=0.0, help="USD for a million tokens read."),
-    click.option("--price-out", type=float, default=0.0, help="USD for a million tokens written."),
+    click.option(
+        "--price-in",
+        type=float,
+        multiple=True,
+        help="USD for a million tokens read; for several models in the order of --llm.",
+    ),
+    click.option(
+        "--price-out",
+        type=float,
+        multiple=True,
+        help="USD for a million tokens written; likewise.",
+    ),
     click.option("--strong-price-in", type=float, default=0.0, help="The same of --strong-llm."),
     click.option("--strong-price-out", type=float, default=0.0, help="The same of --strong-llm."),
+    click.option(
+        "--wrong-label-usd",
+        type=float,
+        help="What one wrong delivered label costs: a person is asked where that is cheaper.",
+    ),
     click.option("--llm-cache", default="", help="File that keeps answers, or none."),
     click.option("--llm-concurrency", type=int, default=0, help="Calls at once; 0: what suits it."),
     click.option("--llm-rate", type=float, default=0.0, help="Calls begun in a second; 0: any."),
@@ -146,12 +163,12 @@ def cli() -> None:
 @AS_JSON
 def run(as_json: bool, **options: Any) -> None:
     """Label a data set: from GOAL in plain words to labels, classifier, certificate, trace."""
-    from .options import Options
+    from .options import options_of
     from .runs import create_project
 
     console = _console(as_json)
     with console.status("Reading the data"):
-        project = create_project(Options(**options))
+        project = create_project(options_of(**options))
     console.print(f"Project {project.folder}", markup=False, highlight=False, soft_wrap=True)
     _drive(project, console, as_json=as_json, reviewer=None)
 
@@ -294,13 +311,13 @@ def plan(as_json: bool, **options: Any) -> None:
 
 
 @cli.command()
-@click.option("--llm", default="none", help="A chat model to try: is its server there?")
+@click.option("--llm", multiple=True, help="A chat model to try: is its server there? Repeatable.")
 @AS_JSON
-def doctor(llm: str, as_json: bool) -> None:
+def doctor(llm: tuple[str, ...], as_json: bool) -> None:
     """Show what is installed and what is reachable."""
     from .doctor import examine, print_findings
 
-    findings = examine(llm)
+    findings = examine(*llm)
     if as_json:
         _print_json([finding.__dict__ for finding in findings])
     else:

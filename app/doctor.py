@@ -49,11 +49,11 @@ class Finding:
     detail: str
 
 
-def examine(llm: str = "none") -> list[Finding]:
+def examine(*llms: str) -> list[Finding]:
     """Look at Python, packages, the encoder, the machine, and keys (their presence only).
 
     Args:
-        llm: a chat model that is also tried: a server is asked which models it has, recorded
+        *llms: chat models that are also tried: a server is asked which models it has, recorded
             answers are read; weights are not loaded and nothing is paid for.
     """
     findings = [
@@ -69,7 +69,7 @@ def examine(llm: str = "none") -> list[Finding]:
         Finding(key, key in os.environ, False, "set" if key in os.environ else "not set")
         for key in KEYS
     ]
-    return findings if llm == "none" else [*findings, _chat_model(llm)]
+    return [*findings, *(_chat_model(llm) for llm in llms if llm != "none")]
 
 
 def print_findings(console: Console, findings: list[Finding]) -> None:

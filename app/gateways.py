@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_gateways(settings: Settings, chat: Any, usd: float | None) -> Iterator[dict[str, Gateway]]:
-    """The chat models by role (`main`, `strong`), each behind its gateway.
+    """The chat models by role (see `tools.base.ModelRole`), each behind its gateway.
 
     Args:
         settings: what they are called, what they cost, where answers are kept.
         chat: in place of the main one: a `Backend`, or a LangChain chat model; or several by role,
-            `{"main": …, "strong": …}`.
+            `{"main": …, "member-2": …, "strong": …}`.
         usd: the run's budget; `None` for none.
 
     Raises:
@@ -35,11 +35,10 @@ def open_gateways(settings: Settings, chat: Any, usd: float | None) -> Iterator[
     from ..models.chat import load_backend
 
     with ExitStack() as stack:
-        names = {"main": settings.llm, "strong": settings.strong_llm}
         given = dict(chat) if isinstance(chat, Mapping) else {"main": chat}
         yield {
             role: _gateway(stack, settings, role, backend, usd)
-            for role, name in names.items()
+            for role, name in names_by_role(settings).items()
             if (backend := _given(given.get(role), name) or load_backend(name)) is not None
         }
 
@@ -53,10 +52,16 @@ def check_models(options: Options, chat: Any) -> None:
     from ..models.chat import load_backend
 
     given = dict(chat) if isinstance(chat, Mapping) else {"main": chat}
-    for role, name in (("main", options.llm), ("strong", options.strong_llm)):
+    for role, name in names_by_role(options).items():
         backend = _given(given.get(role), name) or load_backend(name)
         if backend is not None:
             _price(options, role, backend, options.usd)
+
+
+def names_by_role(settings: Settings | Options) -> dict[str, str]:
+    """The chat models' strings by role: `main`, `member-2`, `member-3`, …, and `strong`."""
+    further = {f"member-{place}": name for place, name in enumerate(settings.committee, start=2)}
+    return {"main": settings.llm, **further, "strong": settings.strong_llm}
 
 
 def _given(chat: Any, name: str) -> Backend | None:
@@ -89,9 +94,9 @@ def _gateway(
     return gateway
 
 
-def price_of_main(options: Options, backend: Backend) -> Price | None:
-    """What the main chat model's tokens cost; `None` where nobody knows."""
-    return _price(options, "main", backend, options.usd)
+def price_of(options: Options, role: str, backend: Backend) -> Price | None:
+    """What the tokens of a role's chat model cost; `None` where nobody knows."""
+    return _price(options, role, backend, options.usd)
 
 
 def _price(
@@ -99,14 +104,27 @@ def _price(
 ) -> Price | None:
     from ..models.llm.gateway import price_for
 
-    prices = (settings.price_in, settings.price_out)
+    price = price_for(backend, *_prices(settings, role))
+    if price is not None or (usd is None and settings.wrong_label_usd is None):
+        return price
+    option = "--strong-price" if role == "strong" else "--price"
+    what = (
+        f"the budget of {usd!r} US dollars cannot be kept"
+        if usd is not None
+        else "--wrong-label-usd cannot be weighed against what a model costs"
+    )
+    raise UserError(
+        f"{what}: the price of {backend.name!r} is not known; give {option}-in and {option}-out "
+        "(US dollars for a million tokens)"
+    )
+
+
+def _prices(settings: Settings | Options, role: str) -> tuple[float, float]:
+    """What the person said a role's tokens cost, read and written; 0 where nothing was said."""
     if role == "strong":
-        prices = (settings.strong_price_in, settings.strong_price_out)
-    price = price_for(backend, *prices)
-    if price is None and usd is not None:
-        option = "--strong-price" if role == "strong" else "--price"
-        raise UserError(
-            f"the budget of {usd!r} US dollars cannot be kept: the price of {backend.name!r} is "
-            f"not known; give {option}-in and {option}-out (US dollars for a million tokens)"
-        )
-    return price
+        return settings.strong_price_in, settings.strong_price_out
+    if role == "main":
+        return settings.price_in, settings.price_out
+    place = int(role.removeprefix("member-")) - 2
+    read, written = settings.committee_prices_in, settings.committee_prices_out
+    return (read[place] if read else 0.0), (written[place] if written else 0.0)

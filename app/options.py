@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ..agent.understand import Request, labels_in_goal, limits_in_goal, parse_labels
 from ..models.learners.tagging import TAGGERS
@@ -57,6 +57,8 @@ class Options:
     project: Path | None = None
     llm: str = "none"
     strong_llm: str = "none"
+    committee: tuple[str, ...] = ()
+    """Further chat models that vote with `llm`; `options_of` takes them from a list of `llm`."""
     annotator: AnnotatorName = "auto"
     policy: Literal["playbook", "llm"] = "playbook"
     learner: LearnerName | None = None
@@ -67,6 +69,9 @@ class Options:
     price_out: float = 0.0
     strong_price_in: float = 0.0
     strong_price_out: float = 0.0
+    committee_prices_in: tuple[float, ...] = ()
+    committee_prices_out: tuple[float, ...] = ()
+    wrong_label_usd: float | None = None
     llm_cache: str = ""
     llm_concurrency: int = 0
     llm_rate: float = 0.0
@@ -81,6 +86,33 @@ class Options:
     recipe: RecipeName = "standard"
     strategy: str = ""
     seed: int = 0
+
+
+def options_of(**given: Any) -> Options:
+    """`Options` where `llm`, `price_in` and `price_out` may each be one value or several.
+
+    Several chat models are a committee; their prices are given in the same order, or not at all.
+
+    Raises:
+        UserError: another number of prices than of models.
+    """
+    models = _several(given.pop("llm", ()))
+    found: dict[str, Any] = {"llm": models[0], "committee": models[1:]} if models else {}
+    for name in ("price_in", "price_out"):
+        prices = _several(given.pop(name, ()))
+        if prices and len(prices) != max(1, len(models)):
+            raise UserError(
+                f"{_option(name)} is given {len(prices)!r} times for {len(models)!r} chat models: "
+                "give one for each --llm, in their order (0: as listed), or none"
+            )
+        if prices:
+            side = name.removeprefix("price_")
+            found |= {name: prices[0], f"committee_prices_{side}": prices[1:]}
+    return Options(**{**given, **{name: each for name, each in found.items() if each != ()}})
+
+
+def _several(given: Any) -> tuple[Any, ...]:
+    return tuple(given) if isinstance(given, list | tuple) else (given,)
 
 
 def checked_labels(options: Options) -> list[LabelSpec]:
@@ -207,6 +239,9 @@ def _check_models(options: Options) -> None:
         raise UserError("--annotator llm needs a chat model: give one with --llm")
     if options.strong_llm != "none" and options.llm == "none":
         raise UserError("--strong-llm is the second chat model: give the first with --llm")
+    _check_committee(options)
+    if options.wrong_label_usd is not None:
+        _check_routing(options)
     if options.generate == "model" and options.llm == "none":
         raise UserError(
             "--generate model needs a chat model that writes: give one with --llm, or use augment"
@@ -221,6 +256,34 @@ def _check_models(options: Options) -> None:
         _check_asks_nobody(options.strategy)
 
 
+def _check_committee(options: Options) -> None:
+    members = (options.llm, *options.committee)
+    if options.committee and "none" in members:
+        raise UserError("--llm none among several chat models: leave it out")
+    for price in (*options.committee_prices_in, *options.committee_prices_out):
+        if not 0 <= price < math.inf:
+            raise UserError(f"a chat model's price is {price!r}: give 0 or more US dollars")
+    others = () if options.strong_llm == "none" else (options.strong_llm,)
+    for name in options.committee:
+        if (*members, *others).count(name) > 1:
+            raise UserError(
+                f"the chat model {name!r} is given twice: a model that is asked twice has one "
+                "opinion, so name others"
+            )
+
+
+def _check_routing(options: Options) -> None:
+    """What a wrong label costs is weighed against what a person and a model cost."""
+    if options.llm == "none":
+        raise UserError(
+            "--wrong-label-usd decides what may be left to a chat model: give one with --llm"
+        )
+    if not options.label_price:
+        raise UserError(
+            "--wrong-label-usd is weighed against what a person's label costs: give --label-price"
+        )
+
+
 def _check_asks_nobody(name: str) -> None:
     if "adviser" in strategy(name).needs:
         raise UserError(f"--strategy {name} asks a chat model: give one with --llm")
@@ -228,10 +291,12 @@ def _check_asks_nobody(name: str) -> None:
 
 def _check_ranges(options: Options) -> None:
     """Numbers in their ranges; what is not a number is in none of them."""
-    for name in ("usd", "minutes"):
+    for name in ("usd", "minutes", "wrong_label_usd"):
         amount = getattr(options, name)
         if amount is not None and not 0 < amount < math.inf:
-            raise UserError(f"--{name} {amount!r} is no budget: give more than 0, or leave it out")
+            raise UserError(
+                f"{_option(name)} {amount!r} is no amount: give more than 0, or leave it out"
+            )
     for name in ("label_price", "price_in", "price_out", "strong_price_in", "strong_price_out"):
         price = getattr(options, name)
         if not 0 <= price < math.inf:

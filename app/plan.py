@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..tools.budget import gold_wanted, label_plan
 from .data import load
 from .gateways import check_models
-from .options import Options, checked_labels, learner_for, request_of
+from .options import checked_labels, learner_for, options_of, request_of
 from .plan_model import ANSWER_TOKENS, model_estimate
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def make_plan(**options: Any) -> dict[str, Any]:
     Raises:
         UserError: what `run` would refuse, in the same words.
     """
-    given = Options(**options)
+    given = options_of(**options)
     labels = checked_labels(given)
     check_models(given, None)
     loaded = load(
@@ -57,6 +57,7 @@ def make_plan(**options: Any) -> dict[str, Any]:
     by_model = given.annotator != "embedded" and given.llm != "none"
     wanted = gold_wanted(request.target_accuracy, by_model=by_model)
     plan = label_plan(request.budgets, unique, learner, gold_wanted=wanted)
+    models = model_estimate(given, request.labels, loaded.texts.to_pylist(), plan, unique)
     return {
         "data": str(Path(given.data)),
         "items": len(loaded.ids),
@@ -68,6 +69,7 @@ def make_plan(**options: Any) -> dict[str, Any]:
         "human_labels": plan.total,
         "train": plan.train,
         "gold": plan.gold,
+        "gold_reserve": plan.reserve,
         "audit": plan.audit,
         "learner": learner,
         "rounds": plan.rounds,
@@ -76,7 +78,8 @@ def make_plan(**options: Any) -> dict[str, Any]:
         "minutes_of_a_person": round(plan.total * SECONDS_A_LABEL / 60, 1),
         "minutes_of_embedding": round(unique / TEXTS_A_SECOND / 60, 1),
         "certificate_half_width": round(expected_half_width(plan.audit), 3),
-        "chat_model": model_estimate(given, request.labels, loaded.texts.to_pylist(), plan, unique),
+        "chat_model": models[0] if models else None,
+        "committee": models[1:],
         "notes": list(loaded.notes),
     }
 
@@ -101,28 +104,35 @@ def print_plan(console: Console, plan: dict[str, Any]) -> None:
         f"{plan['items']} items ({plan['unique']} different texts) from {plan['data']}",
         f"{OF_AN_ITEM[plan['kind']]}: {', '.join(plan['labels'])}; learner: {plan['learner']}",
         f"{plan['human_labels']} questions to a person: {plan['train']} to train in "
-        f"{plan['rounds']} rounds of {plan['batch']}, {plan['gold']} to calibrate, "
-        f"{plan['audit']} to certify",
+        f"{plan['rounds']} rounds of {plan['batch']}, {plan['gold']} to calibrate"
+        f"{_reserve_words(plan)}, {plan['audit']} to certify",
         f"about {plan['minutes_of_a_person']} minutes of a person (at {SECONDS_A_LABEL:.0f} s a "
         f"question), {plan['minutes_of_embedding']} minutes to embed (at {TEXTS_A_SECOND:.0f} "
         f"texts a second), {plan['usd']} USD",
         f"the certificate will be about ±{plan['certificate_half_width']:.0%} wide "
         "(if 90% of the labels are right)",
-        *_model_lines(plan["chat_model"]),
+        *_model_lines([plan["chat_model"], *plan["committee"]]),
         *plan["notes"],
     ]
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _model_lines(found: dict[str, Any] | None) -> list[str]:
-    if found is None:
-        return []
+def _reserve_words(plan: dict[str, Any]) -> str:
+    reserve = plan["gold_reserve"]
+    return f" (and {reserve} of the training labels, if the chat model is good)" if reserve else ""
+
+
+def _model_lines(models: list[dict[str, Any] | None]) -> list[str]:
+    return [_model_line(found) for found in models if found is not None]
+
+
+def _model_line(found: dict[str, Any]) -> str:
     cost = "at a price nobody knows: give --price-in and --price-out"
     if found["usd_at_most"] is not None:
         cost = f"{found['usd_at_most']} USD at most"
-    return [
+    return (
         f"chat model {found['model']}: {found['calls_in_rounds']} calls in the rounds, up to "
         f"{found['calls_at_most']} if it labels the pool, about {found['tokens_a_call']} tokens "
         f"read and {ANSWER_TOKENS} written each, {cost}"
-    ]
+    )

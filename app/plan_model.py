@@ -8,7 +8,7 @@ from typing import Any
 from ..models.llm.base import Request
 from ..store.spec import LabelSpec
 from ..tools.budget import LabelPlan
-from .gateways import price_of_main
+from .gateways import names_by_role, price_of
 from .options import Options
 
 SAMPLED = 50
@@ -23,32 +23,37 @@ def model_estimate(
     texts: Sequence[str],
     plan: LabelPlan,
     unique: int,
-) -> dict[str, Any] | None:
-    """Calls, tokens and money of a run with a chat model; `None` where there is none.
+) -> list[dict[str, Any]]:
+    """Calls, tokens and money of a run for each chat model that is asked about each item.
 
     The rounds are counted as they are planned, gold items once a round since the examples shown
-    change, and then the whole pool, which is asked about where the model is better than the
+    change, and then the whole pool, which is asked about where the models are better than the
     classifier. Prompts are counted by the back end, which counts rather too many tokens.
     """
     from ..models.chat import load_backend
 
     if options.annotator == "embedded" or not labels:
-        return None
-    backend = load_backend(options.llm)
-    if backend is None:
-        return None
-    tokens = _prompt_tokens(options, labels, texts, backend.count)
+        return []
     rounds = plan.rounds * (round(1.2 * plan.batch) + plan.gold)
     calls = rounds + unique
-    price = price_of_main(options, backend)
-    usd = None if price is None else round(calls * price.usd(tokens, ANSWER_TOKENS), 4)
-    return {
-        "model": backend.name,
-        "calls_in_rounds": rounds,
-        "calls_at_most": calls,
-        "tokens_a_call": tokens,
-        "usd_at_most": usd,
-    }
+    found: list[dict[str, Any]] = []
+    for role, name in names_by_role(options).items():
+        backend = None if role == "strong" else load_backend(name)
+        if backend is None:
+            continue
+        tokens = _prompt_tokens(options, labels, texts, backend.count)
+        price = price_of(options, role, backend)
+        usd = None if price is None else round(calls * price.usd(tokens, ANSWER_TOKENS), 4)
+        found.append(
+            {
+                "model": backend.name,
+                "calls_in_rounds": rounds,
+                "calls_at_most": calls,
+                "tokens_a_call": tokens,
+                "usd_at_most": usd,
+            }
+        )
+    return found
 
 
 def _prompt_tokens(

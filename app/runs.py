@@ -23,7 +23,7 @@ from ..store.trace import Place
 from .answering import answer, make_reviewer
 from .data import load
 from .gateways import check_models, open_gateways
-from .options import Options, checked_labels, learner_for, request_of
+from .options import Options, checked_labels, learner_for, options_of, request_of
 from .project import WAITING, Project
 from .reviewers import Reviewer
 
@@ -126,15 +126,16 @@ def run(
         progress: shows how far long steps are.
         on_event: called with every decision and result.
         chat: in place of the model that `llm` names: a LangChain chat model or a `Backend`, or
-            two by role, `{"main": …, "strong": …}`.
-        **options: the other fields of `Options`, which are those of the command line.
+            several by role, `{"main": …, "member-2": …, "strong": …}`.
+        **options: the other fields of `Options`, which are those of the command line; `llm` may be
+            a list of chat models, which are a committee.
 
     Raises:
         UserError: bad input; nothing was written.
         OperatorError: the machine is in the way; `resume` goes on.
     """
     name = reviewer if isinstance(reviewer, str) else "none"
-    given = Options(
+    given = options_of(
         goal=goal,
         data=str(data),
         project=None if project is None else Path(project),

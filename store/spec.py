@@ -179,6 +179,8 @@ class Settings(_Strict):
     llm: str = "none"
     strong_llm: str = "none"
     """A second chat model, better and dearer: it judges, and answers what the first doubts."""
+    committee: tuple[str, ...] = ()
+    """Further chat models that are asked about each item beside `llm`, and vote with it."""
     annotator: AnnotatorName = "auto"
     """Who suggests labels; `auto`: the chat model where there is one."""
     reviewer: ReviewerName = "terminal"
@@ -191,6 +193,11 @@ class Settings(_Strict):
     """US dollars for a million tokens written by the chat model."""
     strong_price_in: Annotated[float, Field(ge=0)] = 0.0
     strong_price_out: Annotated[float, Field(ge=0)] = 0.0
+    committee_prices_in: tuple[float, ...] = ()
+    """As `price_in`, one for each of `committee`; empty: as listed."""
+    committee_prices_out: tuple[float, ...] = ()
+    wrong_label_usd: Annotated[float, Field(ge=0)] | None = None
+    """US dollars that one wrong delivered label costs: what may be left to a model follows."""
     llm_cache: str = ""
     """File that keeps the answers of chat models; empty: the user's cache folder; `none`: none."""
     llm_concurrency: Annotated[int, Field(ge=0)] = 0
@@ -208,3 +215,8 @@ class Settings(_Strict):
     def by_model(self) -> bool:
         """Whether a chat model suggests labels."""
         return self.annotator != "embedded" and self.llm != "none"
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The chat models that are asked about each item, the first of which is `llm`."""
+        return () if self.llm == "none" else (self.llm, *self.committee)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import uuid
 from pathlib import Path
@@ -18,6 +19,15 @@ sys.path.append(str(Path(__file__).parent))
 settings.register_profile("search", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "search")
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach the programs under test.
+
+    A shell starts what runs in its background with the signal ignored, and a child inherits that:
+    tests that interrupt a run would wait for an end that cannot come.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)

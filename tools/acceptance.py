@@ -77,14 +77,55 @@ def accept_threshold(
         UserError: shapes or values that do not fit.
     """
     x, right = checked_flags(confidence, correct, empty_allowed=True)
-    steps = np.sort(np.asarray(grid, dtype=np.float64))[::-1]
-    accepted = x[None, :] >= steps[:, None]
-    n = accepted.sum(axis=1)
-    errors = (accepted & ~right[None, :]).sum(axis=1)
+    steps, n, errors = _counts(x, right, grid)
     best = last_supported(n, errors, gold=len(x), risk=risk, delta=delta)
     if best is None:
         return None
     return Threshold(float(steps[best]), risk, delta, int(n[best]), int(errors[best]), len(x))
+
+
+def threshold_foreseen(
+    confidence: ArrayLike,
+    correct: ArrayLike,
+    size: int,
+    *,
+    risk: float,
+    delta: float,
+    grid: ArrayLike = GRID,
+) -> bool:
+    """Whether `size` gold items would support a threshold if they came out like the n there are.
+
+    Each threshold of the grid is taken to accept the same share and to have the same share of
+    errors, the former rounded down and the latter up. It is a guess at what more gold is worth and
+    promises nothing: `accept_threshold` decides, on all of them.
+
+    Args:
+        confidence: (n,) as for `accept_threshold`, n at least 1.
+        correct: (n,) whether the label was right.
+        size: gold items there would be.
+        risk: errors allowed among the accepted, in (0, 1).
+        delta: chance allowed for breaking the promise, in (0, 1).
+        grid: thresholds, fixed before looking at the gold items.
+
+    Raises:
+        UserError: shapes or values that do not fit, or no items.
+    """
+    x, right = checked_flags(confidence, correct)
+    _, n, errors = _counts(x, right, grid)
+    part = size / len(x)
+    # A product of whole numbers may miss the whole number by a hair.
+    most = np.floor(n * part + 1e-9).astype(np.int64)
+    wrong = np.minimum(np.ceil(errors * part - 1e-9).astype(np.int64), most)
+    return last_supported(most, wrong, gold=size, risk=risk, delta=delta) is not None
+
+
+def _counts(
+    x: NDArray[np.float64], right: NDArray[np.bool_], grid: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """Thresholds from strict to loose, how many each accepts, and how many of those are wrong."""
+    steps = np.sort(np.asarray(grid, dtype=np.float64))[::-1]
+    accepted = x[None, :] >= steps[:, None]
+    return steps, accepted.sum(axis=1), (accepted & ~right[None, :]).sum(axis=1)
 
 
 def last_supported(

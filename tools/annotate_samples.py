@@ -13,8 +13,9 @@ from ..store.errors import UserError
 from ..store.records import Annotation, Artefact, Charge
 from .acceptance import DELTA, MIN_GOLD, accept_threshold
 from .annotate_entities import annotate_entities
-from .annotate_llm import ModelArgs, annotate_with_model
+from .annotate_llm import annotate_with_model
 from .annotate_sets import annotate_sets
+from .asking import ModelArgs
 from .base import Outcome, Tool, ToolArgs, ToolContext
 from .calibration import fit_temperature
 from .embedded import EmbeddedAnnotator, rationale

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +34,9 @@ from .label_form import LabelForm, form_of
 from .predictions import Predictions
 
 ModelT = TypeVar("ModelT")
-ModelRole = Literal["main", "strong", "judge"]
-"""What a chat model is for: `strong` is the dearer one of a cascade, `judge` checks another's work.
+ModelRole = str
+"""What a chat model is for: `main`; `member-2`, `member-3`, … vote with it in a committee; `strong`
+is the dearer one of a cascade, `judge` checks another's work.
 
 Where no second model is given there is no `strong`, and the main one judges.
 """
@@ -114,6 +115,12 @@ class ToolContext:
     step: int
     asker: Callable[[ModelRole], Asker | None] = _no_model
     """The chat model of a role, whose calls this run pays; `None` where there is none."""
+
+    def members(self) -> list[Asker]:
+        """The chat models that are asked about each item: `main`, its committee; perhaps none."""
+        further = [f"member-{number + 2}" for number in range(len(self.settings.committee))]
+        found = [self.asker(role) for role in ("main", *further)]
+        return [asker for asker in found if asker is not None]
 
     @property
     def call(self) -> str:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from ..store.database import Store
 from ..store.spec import Budgets, LearnerName
 from .acceptance import DELTA, gold_needed
+from .gold import reserved_rows
 
 GOLD_SHARE, GOLD_LEAST, GOLD_MOST = 0.15, 10, 60
 GOLD_PART = 3
-"""A chat model's answers are worth measuring well, with no more than this part of the labels."""
+"""A good chat model is worth measuring well, with no more than this part of the labels."""
 AUDIT_SHARE, AUDIT_LEAST, AUDIT_MOST = 0.25, 10, 300
 ROUNDS: dict[LearnerName, int] = {"linear": 5, "svm": 5, "bert": 3, "setfit": 3}
 """More rounds choose better; a learner that takes minutes to fit gets fewer."""
@@ -22,13 +23,18 @@ UNLIMITED = 500
 
 @dataclass(frozen=True, slots=True)
 class LabelPlan:
-    """Human labels by purpose; `rounds` batches of `batch` items spend the training part."""
+    """Human labels by purpose; `rounds` batches of `batch` items spend the training part.
+
+    `reserve` of the training labels are kept back until it is known whether they are better spent
+    on more gold (`gold`).
+    """
 
     train: int
     gold: int
     audit: int
     rounds: int
     batch: int
+    reserve: int = 0
 
     @property
     def total(self) -> int:
@@ -57,16 +63,17 @@ def label_plan(
         items: unique items of the pool; no more can be asked about.
         learner: what the rounds will train.
         gold_wanted: gold items that would be of use (`gold_wanted`); at most a third of the labels
-            are given to them.
+            may be given to them, and none is kept back where that is too little for any threshold.
     """
     total = min(items, UNLIMITED if budgets.human_labels is None else budgets.human_labels)
     audit = min(AUDIT_MOST, max(AUDIT_LEAST, round(total * AUDIT_SHARE)), total // 2)
     gold = min(GOLD_MOST, max(GOLD_LEAST, round(total * GOLD_SHARE))) if total >= SMALL else 0
-    if total >= SMALL:
-        gold = max(gold, min(gold_wanted, total // GOLD_PART))
+    larger = min(gold_wanted, total // GOLD_PART) if total >= SMALL else 0
+    # Half of what is wanted is the least from which a threshold can be supported at all.
+    reserve = max(0, larger - gold) if 2 * larger >= gold_wanted else 0
     train = total - audit - gold
     rounds = max(1, min(ROUNDS[learner], train // 10))
-    return LabelPlan(train, gold, audit, rounds, max(1, -(-train // rounds)))
+    return LabelPlan(train, gold, audit, rounds, max(1, -(-train // rounds)), reserve)
 
 
 def labels_for(usd: float, label_price: float) -> int:
@@ -83,6 +90,8 @@ class BudgetLeft:
     training_labels: int
     usd: float | None
     minutes: float | None
+    gold_reserve: int = 0
+    """Labels set aside until the first gold items tell whether more of them are of use."""
 
 
 def budget_left(store: Store, budgets: Budgets, plan: LabelPlan, label_price: float) -> BudgetLeft:
@@ -90,7 +99,7 @@ def budget_left(store: Store, budgets: Budgets, plan: LabelPlan, label_price: fl
 
     `human_labels` is also no more than the money left pays for at `label_price` US dollars each.
     `training_labels` keeps back what the plan sets aside for gold and audit items that have not
-    been asked yet; it is never below 0.
+    been asked yet, and the reserve of gold while that is open; it is never below 0.
     """
     spent = store.totals()
     trained = len(store.human_labels(("train",)))
@@ -100,20 +109,38 @@ def budget_left(store: Store, budgets: Budgets, plan: LabelPlan, label_price: fl
     if usd is not None and label_price:
         counts.append(labels_for(usd, label_price))
     left = min(counts, default=None)
-    training = plan.train - trained
+    reserve = _reserve(store, plan)
+    training = plan.train - trained - _more_gold(store, plan) - reserve
     if left is not None:
         # A chat model's calls may have taken money that was meant for people.
-        training = min(training, left - _unasked(store, plan))
+        room = left - _unasked(store, plan)
+        reserve = max(0, min(reserve, room))
+        training = min(training, room - reserve)
     return BudgetLeft(
         human_labels=left,
         training_labels=max(0, training),
         usd=usd,
         minutes=None if budgets.minutes is None else max(0.0, budgets.minutes - spent.seconds / 60),
+        gold_reserve=reserve,
     )
 
 
 def _unasked(store: Store, plan: LabelPlan) -> int:
-    """Gold and audit items that are planned and have no label yet."""
+    """Gold and audit items that are planned and have no label yet, without the reserve."""
     gold, audit = (len(store.human_labels((purpose,))) for purpose in ("gold", "audit"))
-    asked = any(review.purpose == "gold" for review in store.reviews())
-    return (0 if asked else max(0, plan.gold - gold)) + max(0, plan.audit - audit)
+    return (0 if gold_asked(store) else max(0, plan.gold - gold)) + max(0, plan.audit - audit)
+
+
+def _reserve(store: Store, plan: LabelPlan) -> int:
+    """Labels kept back for more gold: as planned before any was asked, then as drawn."""
+    return len(reserved_rows(store)) if gold_asked(store) else plan.reserve
+
+
+def _more_gold(store: Store, plan: LabelPlan) -> int:
+    """Gold labels beyond the first part, which came out of those for training."""
+    return min(plan.reserve, max(0, len(store.human_labels(("gold",))) - plan.gold))
+
+
+def gold_asked(store: Store) -> bool:
+    """Whether a person was asked about gold items, the first part at least."""
+    return any(review.purpose == "gold" for review in store.reviews())

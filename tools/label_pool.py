@@ -1,9 +1,10 @@
-"""`label_pool`: a chat model's label for the items that the classifier is less sure of than it.
+"""`label_pool`: chat models' labels for the items that the classifier is less sure of than they.
 
-A chat model that agrees with people better than the classifier does is of more use than for the
-batches: it labels what the classifier doubts, as far as the money goes. Those labels train the
-final classifier, and stand before its own where they are surer. They are frozen and audited like
-any other machine label.
+Chat models that agree with people better than the classifier does are of more use than for the
+batches: they label what the classifier doubts, as far as the money goes. Several models, and the
+classifier with them, are one opinion, learned from people's labels (`combined`). Those labels train
+the final classifier, and stand before its own where they are surer. They are frozen and audited
+like any other machine label.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from ..models.llm.base import Asker
 from ..store.errors import UserError
 from ..store.records import Annotation, Artefact, Charge
 from .acceptance import DELTA
-from .annotate_llm import ModelArgs, Opinion, annotations_of, opinion_of
-from .base import ModelRole, Outcome, Tool, ToolArgs, ToolContext
+from .annotate_llm import opinion_of_members
+from .asking import ModelArgs
+from .base import Outcome, Tool, ToolArgs, ToolContext
 from .labels import human_labels
+from .opinions import Opinion, annotations_of
 from .scores import Scores, read_scores
 
 
@@ -41,9 +44,10 @@ class LabelPool(Tool[LabelPoolArgs]):
 
     name = "label_pool"
     description = (
-        "Let the chat model (of two, the better one on gold) label the items of the pool that the "
-        "classifier is less sure of than the chat model is right on gold, the most doubtful "
-        "first, as far as the money goes. For the end of a run, before the final model is trained."
+        "Let the chat model (of two, the better one on gold; of a committee, all members) label "
+        "the items of the pool that the classifier is less sure of than the chat model is right on "
+        "gold, the most doubtful first, as far as the money goes. For the end of a run, before the "
+        "final model is trained."
     )
     Args = LabelPoolArgs
 
@@ -53,47 +57,59 @@ class LabelPool(Tool[LabelPoolArgs]):
         scores = read_scores(context.store)
         if scores is None:
             raise UserError("no model has scored the pool: call measure_uncertainty first")
-        asker, accuracy = _best_on_gold(context, args.model)
+        askers, accuracy = _best_on_gold(context, args.model)
+        if not askers:
+            return self._nobody(context, started)
         rows = _doubtful(context, scores, accuracy, args.k)
-        found = opinion_of(context, args.model, asker, rows, DELTA)
+        members, found = opinion_of_members(context, args.model, askers, rows, DELTA)
         better = _better(context, found, rows, scores)
-        notes = annotations_of(context, found, rows)
         kept = [
             replace(note, purpose="accept") if sure else note
-            for note, sure in zip(notes, better, strict=True)
+            for note, sure in zip(annotations_of(context, found, rows), better, strict=True)
         ]
-        result = _result(found, kept)
+        others = [each for each in members if each is not found]
+        said = [note for each in others for note in annotations_of(context, each, rows)]
+        result = _result(found, members, kept, [*said, *kept])
         return Outcome(
             result=result,
-            annotations=tuple(kept),
+            annotations=(*said, *kept),
+            charges=(Charge("seconds", time.perf_counter() - started, self.name),),
+            artefacts=(Artefact("pool_labels", {"round": context.round, **result}),),
+        )
+
+    def _nobody(self, context: ToolContext, started: float) -> Outcome:
+        """Nothing is asked: the examples shown have changed since, and the answers with them."""
+        result = {"asked": 0, "why": "asked again, no chat model is good enough on gold any more"}
+        return Outcome(
+            result=result,
             charges=(Charge("seconds", time.perf_counter() - started, self.name),),
             artefacts=(Artefact("pool_labels", {"round": context.round, **result}),),
         )
 
 
-def _best_on_gold(context: ToolContext, args: ModelArgs) -> tuple[Asker, float]:
-    """The chat model that is right most often on gold, and how often.
+def _best_on_gold(context: ToolContext, args: ModelArgs) -> tuple[list[Asker], float]:
+    """The members together or the stronger model, whoever is right more often on gold; how often.
+
+    Nobody where neither may label.
 
     Raises:
-        UserError: there is none, or none is usable.
+        UserError: there is no chat model.
     """
-    roles: tuple[ModelRole, ...] = ("main", "strong")
-    askers = [found for role in roles if (found := context.asker(role)) is not None]
-    if not askers:
+    strong = context.asker("strong")
+    groups = [group for group in (context.members(), [strong] if strong else []) if group]
+    if not groups:
         raise UserError("there is no chat model: run with --llm")
     nothing = np.empty(0, dtype=np.int64)
-    trials = [opinion_of(context, args, asker, nothing, DELTA) for asker in askers]
+    trials = [opinion_of_members(context, args, group, nothing, DELTA)[1] for group in groups]
     good = [
         (trial.pilot.accuracy.estimate, -place)
         for place, trial in enumerate(trials)
-        if trial.pilot is not None and trial.pilot.verdict == "usable"
+        if trial.pilot is not None and trial.may_label
     ]
     if not good:
-        last = trials[-1]
-        said = last.calibrated_on if last.pilot is None else last.pilot.reason
-        raise UserError(f"the chat model {askers[-1].name!r} is not good enough on gold ({said})")
+        return [], 0.0
     accuracy, place = max(good)
-    return askers[-place], accuracy
+    return groups[-place], accuracy
 
 
 def _doubtful(
@@ -110,24 +126,25 @@ def _doubtful(
 def _better(
     context: ToolContext, found: Opinion, rows: NDArray[np.int64], scores: Scores
 ) -> list[bool]:
-    """(n,) where the chat model gave a label that is surer than the classifier's.
-
-    An answer from which something had to be left out is none.
-    """
+    """(n,) where the chat model gave a label that is surer than the classifier's."""
     places = np.searchsorted(scores.rows, rows)
     own = scores.confidence()[places]
     return [
-        note.status == "ok" and not np.isnan(sure) and bool(sure > mine)
+        note.label is not None and not np.isnan(sure) and bool(sure > mine)
         for note, sure, mine in zip(found.notes, found.confidence, own, strict=True)
     ]
 
 
-def _result(found: Opinion, notes: list[Annotation]) -> dict[str, Any]:
+def _result(
+    found: Opinion, members: list[Opinion], kept: list[Annotation], all_notes: list[Annotation]
+) -> dict[str, Any]:
     return {
         "model": found.name,
-        "asked": len(notes),
-        "without_label": sum(note.label is None for note in notes),
-        "surer_than_the_classifier": sum(note.purpose == "accept" for note in notes),
+        **({"members": [each.name for each in members]} if len(members) > 1 else {}),
+        **({"learned_from": found.learned_from} if found.members else {}),
+        "asked": len(kept),
+        "without_label": sum(note.label is None for note in kept),
+        "surer_than_the_classifier": sum(note.purpose == "accept" for note in kept),
         "calibrated_on": found.calibrated_on,
-        "usd": round(sum(note.usd for note in notes), 6),
+        "usd": round(sum(note.usd for note in all_notes), 6),
     }

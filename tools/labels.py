@@ -18,6 +18,7 @@ from ..store.pool import Pool
 from ..store.records import HUMAN_KINDS
 from ..store.spans import decode as decode_spans
 from ..store.spec import TaskSpec
+from .gold import reserved_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +91,12 @@ def names_of(label: str, spec: TaskSpec) -> tuple[str, ...]:
 
 
 def unlabelled_rows(store: Store, pool: Pool) -> NDArray[np.int64]:
-    """Unique rows that nobody was asked about and no filter dropped, ascending."""
+    """Unique rows that nobody was asked about, no filter dropped and no gold sample keeps back.
+
+    In ascending order.
+    """
     taken = store.asked_rows()
+    taken.update(reserved_rows(store).tolist())
     for dropped in store.artefact_history("rejected"):
         taken.update(each["row"] for each in dropped["items"])
     taken.update(each.row for each in store.given_labels())

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from ..store.errors import UserError
@@ -12,7 +13,8 @@ from ..store.label_sets import decode
 from ..store.records import Annotation, Artefact, Question, ReviewRequest
 from .audit_sample import audited, frozen_audit
 from .base import Outcome, Tool, ToolArgs, ToolContext
-from .budget import budget_left
+from .budget import budget_left, gold_asked
+from .gold import drawn, first_part, second_part
 from .label_form import probability_form
 from .labels import open_audit_prefix, unlabelled_rows
 
@@ -25,8 +27,8 @@ class ReviewArgs(ToolArgs):
     purpose: Annotated[
         Literal["train", "gold", "audit"],
         Field(
-            description="train: the batch; gold: random items to calibrate and measure with; "
-            "audit: items that certify the frozen labels"
+            description="train: the batch; gold: random items to calibrate and measure with, and "
+            "once more where the state says gold_more; audit: items that certify the frozen labels"
         ),
     ]
     k: Annotated[int, Field(ge=1, le=1000, description="how many questions at most")]
@@ -51,16 +53,11 @@ class RequestReview(Tool[ReviewArgs]):
             raise UserError(f"{args.k!r} questions but only {left!r} human labels are left")
         if args.purpose == "train":
             return self._batch(context, args.k)
-        rows = (
-            _gold_rows(context, args.k) if args.purpose == "gold" else _audit_rows(context, args.k)
-        )
-        name = open_audit_prefix(context.store) if args.purpose == "audit" else "gold"
-        # No suggestion is shown: an answer that leans on the machine cannot judge it.
-        questions = tuple(Question(row=int(row)) for row in rows)
-        request = ReviewRequest(f"{name}-{context.call}", args.purpose, questions, context.round)
-        return Outcome(
-            result={"questions": len(questions), "purpose": args.purpose}, review=request
-        )
+        if args.purpose == "gold":
+            rows, artefacts = _gold(context, args.k)
+            return _unaided(context, "gold", "gold", rows, artefacts)
+        name = open_audit_prefix(context.store)
+        return _unaided(context, "audit", name, _audit_rows(context, args.k), ())
 
     def _batch(self, context: ToolContext, k: int) -> Outcome:
         batch = context.store.artefact("batch")
@@ -96,16 +93,44 @@ class RequestReview(Tool[ReviewArgs]):
         )
 
 
-def _gold_rows(context: ToolContext, k: int) -> Any:
-    """`k` items drawn evenly from those that nobody was asked about."""
+def _unaided(
+    context: ToolContext,
+    purpose: Literal["gold", "audit"],
+    name: str,
+    rows: NDArray[np.int64],
+    artefacts: tuple[Artefact, ...],
+) -> Outcome:
+    """Questions without a suggestion: an answer that leans on the machine cannot judge it."""
+    questions = tuple(Question(row=int(row)) for row in rows)
+    return Outcome(
+        result={"questions": len(questions), "purpose": purpose},
+        artefacts=artefacts,
+        review=ReviewRequest(f"{name}-{context.call}", purpose, questions, context.round),
+    )
+
+
+def _gold(context: ToolContext, k: int) -> tuple[NDArray[np.int64], tuple[Artefact, ...]]:
+    """The first `k` items of an even draw, or of its second part, and what is kept of the draw."""
+    if gold_asked(context.store):
+        rows, artefact = second_part(context.store, k)
+        if not len(rows):
+            raise UserError("gold items were asked and none is kept back: ask for another purpose")
+        return np.sort(rows), (artefact,)
     batch = context.store.artefact("batch") or {"rows": []}
     rows = unlabelled_rows(context.store, context.pool)
     rows = rows[~np.isin(rows, np.array(batch["rows"], dtype=np.int64))]
-    rng = np.random.default_rng(context.seed)
-    return np.sort(rng.choice(rows, size=min(k, len(rows)), replace=False))
+    plan = context.plan
+    size = max(k, plan.gold + plan.reserve) if plan.reserve else k
+    found = drawn(rows, size, seed=context.seed)
+    first = np.sort(found[:k])
+    if len(found) <= k:
+        return first, ()
+    return first, (
+        first_part(found.tolist(), len(first), at_round=context.round, step=context.step),
+    )
 
 
-def _audit_rows(context: ToolContext, k: int) -> Any:
+def _audit_rows(context: ToolContext, k: int) -> NDArray[np.int64]:
     """The next `k` items of the audit's fixed order."""
     before = audited(context.store)
     rows = frozen_audit(context.store, context.pool, context.spec, before + k).rows[before:]

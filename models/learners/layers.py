@@ -165,8 +165,10 @@ def _mean(states: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def _pooling_layers(model: Any) -> int:
-    # The layer that `open_classifier` adds; only BERT gets one, and not a bare base model.
-    return int(model.config.model_type == "bert" and model.base_model is not model)
+    # The layer that `open_classifier` adds; only BERT gets one, not a bare base model and not one
+    # whose head reads every token and so has no pooler.
+    whole = model.config.model_type == "bert" and model.base_model is not model
+    return int(whole and model.base_model.pooler is not None)
 
 
 def _layers(model: Any) -> list[nn.Module]:

@@ -58,6 +58,7 @@ LEGAL: list[tuple[str, dict[str, Any]]] = [
     ("filter_samples", {}),
     ("request_review", {"batch": {"annotated": True}, "gold_asked": True}),
     ("request_review", {}),
+    ("request_review", {"gold_asked": True, "gold_more": True}),
     ("request_review", FROZEN),
     ("train_model", {"training_items": 3}),
     ("train_model", TRAINED),
@@ -161,9 +162,12 @@ def test_an_unknown_tool_is_never_legal() -> None:
         ({}, ["gold"]),
         ({"batch": {"annotated": True}}, ["train", "gold"]),
         ({"batch": {"annotated": True}, "gold_asked": True}, ["train"]),
+        ({"gold_asked": True, "gold_reserved": 10}, []),
+        ({"gold_asked": True, "gold_reserved": 10, "gold_more": True}, ["gold"]),
         ({"plan": {"train": 5, "gold": 0, "audit": 5, "batch": 5}}, []),
         (SCORED, []),
         (FROZEN, ["audit"]),
+        ({**FROZEN, "gold_reserved": 10, "gold_more": True}, ["audit"]),
     ],
 )
 def test_what_a_review_may_be_for(changes: dict[str, Any], purposes: list[str]) -> None:
@@ -191,6 +195,7 @@ states = st.builds(
     usd_left=st.none() | st.sampled_from([0.0, 1.0]),
     gold_items=st.sampled_from([0, 10]),
     gold_asked=flags,
+    gold_more=flags,
     training_items=st.sampled_from([0, 12]),
     batch=st.fixed_dictionaries({"annotated": flags, "filtered": flags, "reviewed": flags}),
     model=st.none() | st.builds(lambda final: {"name": "m", "final": final}, flags),

@@ -135,6 +135,29 @@ def test_asked_rows_are_no_longer_unlabelled_even_when_skipped(desk: Desk) -> No
     assert seen.gold_items == 0
 
 
+def test_gold_that_is_kept_back_is_counted_and_not_shown(desk: Desk) -> None:
+    sample = {"rows": [3, 4, 8, 9], "asked": 2, "round": 0, "step": 1, "closed": False}
+    desk.ask("gold-1", "gold", 3, 4)
+    before = desk.seen().training_labels_left
+    desk.write(gold_sample=sample)
+    seen = desk.seen()
+    assert (seen.gold_reserved, seen.gold_more, seen.unlabelled) == (2, False, 96)
+    assert seen.training_labels_left == before - 2
+    usable = {"larger_gold_opens": True, "pilot": {"verdict": "usable"}}
+    desk.write(suggestions={"round": 0, "step": 2, "models": [usable]})
+    assert desk.seen().gold_more
+    desk.write(gold_sample={**sample, "asked": 4, "closed": True})
+    seen = desk.seen()
+    assert (seen.gold_reserved, seen.gold_more) == (0, False)
+
+
+def test_a_project_of_an_earlier_version_keeps_nothing_back(desk: Desk) -> None:
+    desk.ask("gold-1", "gold", 3, 4)
+    desk.write(suggestions={"round": 1, "step": 2, "models": [{"pilot": {"verdict": "usable"}}]})
+    seen = desk.seen()
+    assert (seen.gold_asked, seen.gold_reserved, seen.gold_more) == (True, 0, False)
+
+
 def test_a_model_is_current_until_there_is_a_new_label(desk: Desk) -> None:
     desk.write(label(1, "a"), model=model("m", 1))
     assert desk.seen().model_is_current

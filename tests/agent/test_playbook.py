@@ -29,6 +29,52 @@ STOPPED = {**SCORED, "verdict": {"round": 1, "stop": True, "reason": "enough"}}
 GO_ON = {**SCORED, "verdict": {"round": 1, "stop": False, "reason": "more"}}
 FROZEN = {**STOPPED, "model": {"name": "f", "final": True}, "frozen": True}
 
+IN_PARTS = {"train": 35, "gold": 10, "reserve": 12, "audit": 15, "batch": 12}
+GOLD: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
+    (
+        "gold was not asked",
+        {"batch": DONE, "training_items": 12},
+        "request_review",
+        {"purpose": "gold", "k": 10},
+    ),
+    (
+        "gold was not asked and fewer labels are left than planned",
+        {"batch": DONE, "training_items": 12, "human_labels_left": 4},
+        "request_review",
+        {"purpose": "gold", "k": 4},
+    ),
+    (
+        "a chat model is to be measured before it suggests anything",
+        {"batch": {"filtered": True}, "plan": IN_PARTS},
+        "request_review",
+        {"purpose": "gold", "k": 10},
+    ),
+    (
+        "a chat model is not measured yet",
+        {"batch": {"filtered": True}, "plan": IN_PARTS, "gold_asked": True, "gold_reserved": 12},
+        "annotate_samples",
+        {},
+    ),
+    (
+        "more gold is worth asking",
+        {
+            "batch": {"filtered": True, "annotated": True},
+            "plan": IN_PARTS,
+            "gold_asked": True,
+            "gold_reserved": 12,
+            "gold_more": True,
+        },
+        "request_review",
+        {"purpose": "gold", "k": 12},
+    ),
+    (
+        "more gold is not worth asking",
+        {"batch": {"filtered": True, "annotated": True}, "plan": IN_PARTS, "gold_asked": True},
+        "request_review",
+        {"purpose": "train", "k": 12},
+    ),
+]
+
 GENERATION: dict[str, Any] = {
     "by": "model",
     "round": None,
@@ -123,18 +169,7 @@ STEPS: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
         "request_review",
         {"purpose": "train", "k": 2},
     ),
-    (
-        "gold was not asked",
-        {"batch": DONE, "training_items": 12},
-        "request_review",
-        {"purpose": "gold", "k": 10},
-    ),
-    (
-        "gold was not asked and fewer labels are left than planned",
-        {"batch": DONE, "training_items": 12, "human_labels_left": 4},
-        "request_review",
-        {"purpose": "gold", "k": 4},
-    ),
+    *GOLD,
     ("labels are new", {**SCORED, "model_is_current": False}, "train_model", {}),
     (
         "a model is new",

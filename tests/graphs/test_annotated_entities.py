@@ -17,7 +17,7 @@ from labelwright.models.llm.base import Reply, Request
 from labelwright.store.events import DecisionEvent, ToolEvent
 from labelwright.store.records import Annotation
 from labelwright.store.spans import Span, encode
-from labelwright.tools.model_task import LEFT_OUT
+from labelwright.tools.asking import LEFT_OUT
 from scripted import ScriptedBackend
 from support import HashEncoder
 from taggers import use_word_tagger
@@ -103,7 +103,10 @@ def suggestions(project: Project) -> list[Annotation]:
 
 def test_the_marks_of_a_good_model_are_located_measured_and_accepted(tmp_path: Path) -> None:
     project, chat = marked(
-        tmp_path, lambda request: said(true_parts(request.item)[::-1]), target_accuracy=0.7
+        tmp_path,
+        lambda request: said(true_parts(request.item)[::-1]),
+        target_accuracy=0.7,
+        human_labels=50,
     )
     with closing(project):
         assert project.finished

@@ -16,7 +16,8 @@ from labelwright.models.llm.gateway import Gateway
 from labelwright.store.errors import OperatorError
 from labelwright.store.events import ToolEvent
 from labelwright.store.spec import TaskSpec
-from labelwright.tools.annotate_llm import ModelArgs, annotate_with_model
+from labelwright.tools.annotate_llm import annotate_with_model
+from labelwright.tools.asking import ModelArgs
 from labelwright.tools.base import ToolContext, Workbench
 from scripted import ScriptedBackend
 from support import LABELS, HashEncoder, final_labels, messages, ran
@@ -75,14 +76,55 @@ def test_a_good_model_labels_what_gold_lets_it_and_the_rest_is_asked(tmp_path: P
     found = options(model(knowing), target_accuracy=0.8)
     with ran(tmp_path, ROWS, **found) as (project, result):
         assert result.status == "finished"
-        notes = results(project, "annotate_samples")
-        assert notes[0]["models"][0]["calibrated_on"].startswith("nothing")
-        assert notes[0]["accepted"] == 0
-        assert max(note["accepted"] for note in notes) > 0
+        first, *rest = results(project, "annotate_samples")
+        assert first["models"][0]["calibrated_on"] == "10 gold items"
+        assert first["accepted"] == 0
+        assert max(note["accepted"] for note in rest) > 0
         accepted = project.store.annotations(purposes=("accept",))
         assert {each.kind for each in accepted} == {"llm"}
         assert all(each.rationale == "its words say so" for each in accepted)
         assert project.verify() == []
+
+
+def gold_asked(project: Project) -> list[list[int]]:
+    """Rows of each review of gold items."""
+    reviews = [each for each in project.store.reviews() if each.purpose == "gold"]
+    return [[question.row for question in each.questions] for each in reviews]
+
+
+def selected(project: Project) -> set[int]:
+    """Rows of all batches."""
+    return {row for batch in project.store.artefact_history("batch") for row in batch["rows"]}
+
+
+def test_more_gold_is_asked_where_a_good_model_may_then_need_no_person(tmp_path: Path) -> None:
+    with ran(tmp_path, ROWS, **options(model(knowing), target_accuracy=0.8)) as (project, _):
+        first, more = gold_asked(project)
+        assert (len(first), len(more)) == (10, 10)
+        sample = project.store.artefact_history("gold_sample")[0]
+        assert (sorted(sample["rows"][:10]), sorted(sample["rows"][10:])) == (first, more)
+        assert not selected(project) & set(sample["rows"])
+        notes = results(project, "annotate_samples")
+        assert [note["models"][0]["accept_above_score"] is None for note in notes][:2] == [
+            True,
+            False,
+        ]
+        assert project.store.totals().human_labels <= 60
+
+
+def test_where_a_weak_model_would_gain_nothing_by_more_gold_its_labels_train(
+    tmp_path: Path,
+) -> None:
+    def often_wrong(request: Request) -> Reply:
+        wrong = int(request.item.rsplit(" ", 1)[1]) % 2 == 0
+        return answer(LABELS[0] if wrong else gold_of(request), sure=0.9)
+
+    with ran(tmp_path, ROWS, **options(model(often_wrong), target_accuracy=0.8)) as (project, _):
+        assert [len(rows) for rows in gold_asked(project)] == [10]
+        spent = {each: len(project.store.human_labels((each,))) for each in ("train", "audit")}
+        assert spent == {"train": 35, "audit": 15}
+        kept = set((project.store.artefact("gold_sample") or {})["rows"][10:])
+        assert selected(project) & kept
 
 
 def test_every_call_is_in_the_bill_and_nothing_else(tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def test_an_answer_outside_the_labels_is_no_suggestion_and_no_item_is_lost(
 
 
 def test_probabilities_of_tokens_are_refused_for_sets(tmp_path: Path) -> None:
-    from labelwright.tools.annotate_llm import ModelArgs, _annotator
+    from labelwright.tools.asking import ModelArgs, annotator_for
     from labelwright.tools.base import ToolContext, Workbench
 
     project, _ = tagged(tmp_path, lambda request: said(ROWS[request.item]), human_labels=20)
@@ -136,4 +136,4 @@ def test_probabilities_of_tokens_are_refused_for_sets(tmp_path: Path) -> None:
         args = ModelArgs(confidence="logprobs", demonstrations="none")
         asker: Any = ScriptedBackend(lambda _: "")
         with pytest.raises(UserError, match="votes"):
-            _annotator(context, args, asker, np.arange(1))
+            annotator_for(context, args, asker, np.arange(1))

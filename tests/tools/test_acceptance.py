@@ -9,7 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from labelwright.store.errors import UserError
-from labelwright.tools.acceptance import GRID, accept_threshold, gold_needed
+from labelwright.tools.acceptance import (
+    GRID,
+    accept_threshold,
+    gold_needed,
+    threshold_foreseen,
+)
 
 
 def test_the_promised_risk_is_broken_no_more_often_than_promised() -> None:
@@ -106,3 +111,52 @@ def test_input_that_does_not_fit_is_refused() -> None:
 def test_the_grid_goes_from_strict_to_loose() -> None:
     assert (GRID[0], GRID[-1], len(set(GRID))) == (0.99, 0.01, 99)
     assert list(GRID) == sorted(GRID, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("errors", "size", "foreseen"),
+    [(0, 21, False), (0, 22, True), (0, 44, True), (1, 44, False), (1, 190, True)],
+)
+def test_more_gold_is_foreseen_to_come_out_like_what_there_is(
+    errors: int, size: int, foreseen: bool
+) -> None:
+    # P(Binomial(44, 0.1) <= 2) = 0.173, P(Binomial(200, 0.1) <= 10) = 0.008.
+    correct = np.arange(20) >= errors
+    assert threshold_foreseen(np.ones(20), correct, size, risk=0.1, delta=0.1) == foreseen
+
+
+def test_with_errors_among_the_unsure_more_gold_may_open_what_little_gold_cannot() -> None:
+    confidence, correct = np.repeat([0.9, 0.4], 11), np.repeat([True, False], 11)
+    assert accept_threshold(confidence, correct, risk=0.1, delta=0.1) is None
+    assert threshold_foreseen(confidence, correct, 44, risk=0.1, delta=0.1)
+    assert not threshold_foreseen(confidence[::-1], correct, 44, risk=0.1, delta=0.1)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=60))
+def test_gold_of_its_own_size_is_foreseen_as_it_is_judged(items: list[tuple[float, bool]]) -> None:
+    confidence, correct = zip(*items, strict=True)
+    found = accept_threshold(confidence, correct, risk=0.2, delta=0.1)
+    foreseen = threshold_foreseen(confidence, correct, len(items), risk=0.2, delta=0.1)
+    assert foreseen == (found is not None)
+
+
+@pytest.mark.parametrize("ranked", [False, True])
+def test_the_promise_holds_where_the_first_part_says_whether_there_is_a_second(
+    ranked: bool,
+) -> None:
+    rng = np.random.default_rng(2)
+    broken, runs, first, size = 0, 1000, 22, 44
+    for _ in range(runs):
+        # Just too many errors at every threshold.
+        confidence = rng.random(size) if ranked else np.ones(size)
+        correct = rng.random(size) < 0.899
+        head = confidence[:first], correct[:first]
+        more = threshold_foreseen(*head, size, risk=0.1, delta=0.1)
+        tested = (confidence, correct) if more else head
+        broken += accept_threshold(*tested, risk=0.1, delta=0.1) is not None
+    assert broken / runs <= 0.1
+
+
+def test_nothing_is_foreseen_from_nothing() -> None:
+    with pytest.raises(UserError, match="give one of each a gold item"):
+        threshold_foreseen([], [], 20, risk=0.1, delta=0.1)

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from ...store.spans import Range, Span, span_f1, token_ranges
 from ...store.spec import LabelSpec
-from .fence import defused
+from ..fencing import defused
 from .items import Item
 from .spans import locate
 from .tasks import ROOM, Block, Kind, Reading, check_labels, names_in, one_of, schema_of

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from ...models.pairs import is_pair, split_pair
 from ...store.errors import UserError
 from ...store.spec import LabelSpec
-from .fence import defused
+from ..fencing import defused
 from .items import Item
 from .tasks import ROOM, Block, Kind, Reading, names_in, one_of
 

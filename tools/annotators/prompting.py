@@ -21,7 +21,7 @@ from ...models.pairs import join_pair
 from ...prompts.loader import Prompt, load_prompt
 from ...store.records import canonical_json
 from ...store.spec import LabelSpec
-from .fence import defused, fence_code, fenced
+from ..fencing import defused, fence_code, fenced_text
 from .items import Item, V
 from .tasks import Block, Task, schema_of
 
@@ -225,12 +225,12 @@ def rules(guidelines: str) -> str:
 
 def show(blocks: Sequence[Block], code: str) -> str:
     """Captioned texts, each within its fence."""
-    return "\n".join(f"{block.caption}:\n{fenced(block.text, code)}" for block in blocks)
+    return "\n".join(f"{block.caption}:\n{fenced_text(block.text, code)}" for block in blocks)
 
 
 def answered(task: Task[V], written: str, code: str) -> str:
     """A value as it is shown: fenced where it quotes pool text."""
-    return fenced(defused(written), code) if task.kind == "entities" else written
+    return fenced_text(defused(written), code) if task.kind == "entities" else written
 
 
 def checking(task: Task[V], instructions: Instructions) -> tuple[str, Prompt]:

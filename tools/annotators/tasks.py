@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, create_model
 from ...models.pairs import is_pair, split_pair
 from ...store.errors import UserError
 from ...store.spec import LabelSpec
-from .fence import defused
+from ..fencing import defused
 from .items import Item
 
 V = TypeVar("V")

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, create_model
 
 from ...models.llm.base import Answer, Message, Request
 from ...prompts.loader import Prompt, load_prompt
-from ..fencing import fenced, fenced_texts, shown
+from ..fencing import fenced_records, fenced_texts, shown
 from .material import Checked, Example, Material
 from .records import Draft
 
@@ -197,7 +197,7 @@ def weak_spots(desk: Desk) -> list[Order]:
         shown_items = _shown_checks(desk, number)
         request = desk.request(
             prompt,
-            fenced([_check_record(each) for each in shown_items]),
+            fenced_records([_check_record(each) for each in shown_items]),
             schema,
             number,
             (TOKENS + 30) * len(wanted) + 64,
@@ -225,7 +225,9 @@ def _new(
     data = fenced_texts(texts)
     if "topic" in attributes:
         # A topic is a model's words about the pool: it goes with the data, not the instructions.
-        data = f"Write about this topic:\n{fenced([{'topic': attributes['topic']}])}\n{data}"
+        data = (
+            f"Write about this topic:\n{fenced_records([{'topic': attributes['topic']}])}\n{data}"
+        )
     request = desk.request(
         prompt,
         data,

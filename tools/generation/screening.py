@@ -27,6 +27,7 @@ from ..filtering import (
 )
 from ..filtering_asked import Confirmed, NovelTags
 from ..filtering_report import Variety, variety
+from ..gold import reserved_rows
 from ..train_model import current_learner
 from .records import Draft, generated_items
 
@@ -148,13 +149,14 @@ def _doubts(context: ToolContext, written: Written) -> LearnerDoubts:
 
 
 def _held_rows(context: ToolContext) -> NDArray[np.int64]:
-    """Rows that were ever drawn to measure on: gold, and every audit."""
+    """Rows drawn to measure on: gold, also what is kept back of it, and every audit."""
     rows = {
         question.row
         for review in context.store.reviews()
         if review.purpose in ("gold", "audit")
         for question in review.questions
     }
+    rows.update(reserved_rows(context.store).tolist())
     return np.array(sorted(rows), dtype=np.int64)
 
 

@@ -51,6 +51,15 @@ _TABLE: tuple[tuple[str, Terms], ...] = (
         Terms("gpt-oss", "none", _OPEN, "https://huggingface.co/openai/gpt-oss-120b (Apache-2.0)"),
     ),
     (
+        r"^smollm",
+        Terms(
+            "SmolLM",
+            "none",
+            _OPEN,
+            "https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct (Apache-2.0)",
+        ),
+    ),
+    (
         r"^(?:gpt-|chatgpt|o[134](?:-|$)|text-davinci)",
         Terms(
             "OpenAI",

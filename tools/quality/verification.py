@@ -20,7 +20,7 @@ from ...models.llm.base import Answer, Asker, Message, Request
 from ...prompts.loader import load_prompt
 from ...store.errors import UserError
 from ...store.spec import TaskSpec
-from ..fencing import fenced, shown
+from ..fencing import fenced_records, shown
 from .aggregation import Votes, checked_votes
 
 Check = Literal["judge", "learner", "agreement"]
@@ -203,7 +203,7 @@ def _prompt(spec: TaskSpec) -> str:
 
 def _shown(text: str, label: str, rationale: str) -> str:
     record = {"text": shown(text), "label": label}
-    return fenced([{**record, "rationale": shown(rationale)} if rationale else record])
+    return fenced_records([{**record, "rationale": shown(rationale)} if rationale else record])
 
 
 def _schema(names: Sequence[str]) -> type[BaseModel]:

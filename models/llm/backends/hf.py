@@ -8,6 +8,9 @@ Transformers has no schema to hold an answer to, so there are two ways:
   log-probabilities of its tokens after the prompt (`choice_logprobs`), and the likeliest is the
   answer; at a temperature it is drawn in proportion.
 - Else the schema, or the tools, are described in the prompt and the answer is written freely.
+
+What the prompts of one call all begin with, the instructions mostly, is read once for all of them.
+A file of llama.cpp (GGUF) is a model too: its weights are unpacked when it is loaded.
 """
 
 from __future__ import annotations
@@ -24,10 +27,13 @@ from ....store.errors import OperatorError
 from ...compute import best_device, compute_dtype, length_batches, quiet_libraries
 from ..base import Failure, Message, Reply, Request
 from .forms import call_in, draw_seed, schema_in_words, tools_in_words, with_instruction
+from .gguf_file import Source, quiet_reading, source_of
 from .vllm_engine import chat_tokens
 
 if TYPE_CHECKING:
     import torch
+
+    from .hf_model import Shared
 
 BATCH = 128
 _TOKENS = {"cpu": 4_096, "cuda": 65_536}
@@ -57,8 +63,8 @@ class Prompt:
 class TransformersBackend:
     """Asks a model of transformers, which is loaded by the first question.
 
-    In bfloat16 where the machine computes in it. At a temperature, what is written depends on the
-    seed and on the requests beside it; without, it does not.
+    In bfloat16 where the machine computes in it. What is written at a temperature depends on the
+    request and its seed, not on the requests beside it, but for rounding.
     """
 
     batch = BATCH
@@ -66,9 +72,16 @@ class TransformersBackend:
     price_of = None
 
     def __init__(self, model: str) -> None:
-        """Ask the model `model`: a folder, or a name on the hub."""
+        """Ask the model `model`.
+
+        Args:
+            model: a folder or a name on the hub, or a GGUF file in either of them.
+
+        Raises:
+            UserError: a GGUF file that is none, or that nothing installed here reads.
+        """
         self.identity = self.name = f"hf:{model}"
-        self._name = model
+        self._source = source_of(model)
         self._lock = threading.Lock()
         self._loaded: Loaded | None = None
 
@@ -89,10 +102,12 @@ class TransformersBackend:
 
     def _ready(self) -> Loaded:
         if self._loaded is None:
-            self._loaded = _load(self._name)
+            self._loaded = _load(self.name, self._source)
         return self._loaded
 
     def _answer(self, requests: Sequence[Request]) -> list[Reply | Failure]:
+        from .hf_model import read_shared
+
         ready = self._ready()
         found: list[Reply | Failure] = [Failure("request", "not asked")] * len(requests)
         groups: dict[Hashable, list[Prompt]] = {}
@@ -106,11 +121,12 @@ class TransformersBackend:
                 groups.setdefault(_group(request), []).append(prompt)
         for group in groups.values():
             work = score if chooses(group[0].request) else write
+            shared = read_shared(ready, [prompt.tokens for prompt in group])
             budget = _TOKENS[ready.device.type] // (1 + len(group[0].request.choices) // 8)
             lengths = [len(prompt.tokens) for prompt in group]
             for rows in length_batches(lengths, budget, cap=ready.length):
                 batch = [group[row] for row in rows]
-                for prompt, reply in zip(batch, _spared(work, ready, batch), strict=True):
+                for prompt, reply in zip(batch, _spared(work, ready, batch, shared), strict=True):
                     found[prompt.place] = reply
         return found
 
@@ -125,13 +141,13 @@ def chooses(request: Request) -> bool:
     return required == ["label"]
 
 
-def score(ready: Loaded, batch: Sequence[Prompt]) -> list[Reply]:
-    """Choose an answer for each prompt; all have the same choices."""
+def score(ready: Loaded, batch: Sequence[Prompt], shared: Shared) -> list[Reply]:
+    """Choose an answer for each prompt; all have the same choices, and begin with `shared`."""
     from .hf_model import score_answers
 
     answers = [_answer_text(batch[0].request, choice) for choice in batch[0].request.choices]
     tokens = _answer_tokens(ready, batch[0].request)
-    scores = score_answers(ready, [prompt.tokens for prompt in batch], tokens)
+    scores = score_answers(ready, [prompt.tokens for prompt in batch], tokens, shared)
     replies = []
     for prompt, row in zip(batch, scores, strict=True):
         chosen = _drawn(prompt.request, row)
@@ -146,7 +162,7 @@ def score(ready: Loaded, batch: Sequence[Prompt]) -> list[Reply]:
     return replies
 
 
-def write(ready: Loaded, batch: Sequence[Prompt]) -> list[Reply]:
+def write(ready: Loaded, batch: Sequence[Prompt], shared: Shared) -> list[Reply]:
     """Let the model write an answer to each prompt; all want the same temperature and so on."""
     from .hf_model import write_answers
 
@@ -156,8 +172,9 @@ def write(ready: Loaded, batch: Sequence[Prompt]) -> list[Reply]:
         [prompt.tokens for prompt in batch],
         temperature=first.temperature,
         max_tokens=first.max_tokens,
-        seed=draw_seed(first),
+        seeds=[draw_seed(prompt.request) for prompt in batch],
         logprobs=first.logprobs,
+        shared=shared,
     )
     return [
         Reply(
@@ -172,19 +189,23 @@ def write(ready: Loaded, batch: Sequence[Prompt]) -> list[Reply]:
     ]
 
 
-def _load(name: str) -> Loaded:
+def _load(name: str, source: Source) -> Loaded:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     device = best_device()
     try:
-        with quiet_libraries():
-            tokenizer = AutoTokenizer.from_pretrained(name)
-            model = AutoModelForCausalLM.from_pretrained(name, dtype=compute_dtype(device))
-    except (OSError, ValueError, RuntimeError) as error:
-        said = " ".join(str(error).split())[:500]
-        raise OperatorError(
-            f"transformers cannot load 'hf:{name}': {said}; name a folder or a model on the hub"
-        ) from error
+        with quiet_libraries(), quiet_reading(source):
+            tokenizer = AutoTokenizer.from_pretrained(source.where, **source.options)
+            model = AutoModelForCausalLM.from_pretrained(
+                source.where, dtype=compute_dtype(device), **source.options
+            )
+    except Exception as error:
+        # A file that is cut short fails wherever its readers find nothing they understand.
+        if source.file is None and not isinstance(error, OSError | ValueError | RuntimeError):
+            raise
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+        wanted = "a folder or a model on the hub" if source.file is None else "a whole GGUF file"
+        raise OperatorError(f"transformers cannot load {name!r}: {said}; name {wanted}") from error
     length = getattr(model.config, "max_position_embeddings", None) or tokenizer.model_max_length
     placed: Any = model
     return Loaded(placed.to(device).eval(), tokenizer, device, int(length))
@@ -204,7 +225,7 @@ def _group(request: Request) -> Hashable:
     """Requests of one group can be in one batch."""
     if chooses(request):
         return request.choices, request.schema is None
-    return request.temperature, request.max_tokens, draw_seed(request), request.logprobs
+    return request.temperature, request.max_tokens, request.logprobs
 
 
 def _least(ready: Loaded, request: Request) -> int:
@@ -240,17 +261,21 @@ def _drawn(request: Request, scores: Sequence[float]) -> int:
 
 
 def _spared(
-    work: Callable[[Loaded, Sequence[Prompt]], list[Reply]],
+    work: Callable[[Loaded, Sequence[Prompt], Shared], list[Reply]],
     ready: Loaded,
     batch: Sequence[Prompt],
+    shared: Shared,
 ) -> list[Reply | Failure]:
     """The replies of a batch; one that is too much for the memory is halved."""
     import torch
 
     try:
-        return list(work(ready, batch))
+        return list(work(ready, batch, shared))
     except torch.OutOfMemoryError as error:
         if len(batch) == 1:
             return [Failure("server", f"out of memory: {error}")]
     half = len(batch) // 2
-    return [*_spared(work, ready, batch[:half]), *_spared(work, ready, batch[half:])]
+    return [
+        *_spared(work, ready, batch[:half], shared),
+        *_spared(work, ready, batch[half:], shared),
+    ]

@@ -1,4 +1,8 @@
-"""What a model of transformers computes: log-probabilities of given answers, and new answers."""
+"""What a model of transformers computes: log-probabilities of given answers, and new answers.
+
+Prompts of one batch mostly begin with the same instructions. What they share is read once
+(`read_shared`), and its keys and values stand before every prompt of the batch.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,8 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ...compute import quiet_libraries
 from ..base import Token
@@ -18,6 +24,8 @@ if TYPE_CHECKING:
 
 _LOGITS = 1 << 26
 """Numbers of a batch's output that are held at once: 256 MB."""
+_WORTH = 16
+"""Tokens that prompts must share before they are read apart from the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,36 +40,98 @@ class Written:
     tokens: tuple[Token, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Tokens with which prompts begin, and their keys and values, which stay as they are."""
+
+    length: int
+    cache: Any
+
+    def copies(self, rows: int) -> Any:
+        """Keys and values for so many prompts, of their own; `None` where nothing is shared."""
+        if not self.length:
+            return None
+        cache = copy.deepcopy(self.cache)
+        cache.batch_repeat_interleave(rows)
+        return cache
+
+
+NOTHING = Shared(0, None)
+
+
+def read_shared(ready: Loaded, prompts: Sequence[list[int]]) -> Shared:
+    """Read once what all prompts begin with; nothing where that is not worth it.
+
+    Each prompt keeps at least one token of its own, after which the answer begins.
+    """
+    import torch
+
+    length = min(shared_length(prompts), min(map(len, prompts)) - 1)
+    if len(prompts) < 2 or length < _WORTH:
+        return NOTHING
+    ids = torch.tensor([prompts[0][:length]], device=ready.device)
+    with torch.inference_mode():
+        read = ready.model(input_ids=ids, use_cache=True, logits_to_keep=1)
+    return Shared(length, read.past_key_values)
+
+
+def shared_length(rows: Sequence[Sequence[int]]) -> int:
+    """How many tokens all rows begin with."""
+    # What the first and the last of sorted rows share, all between them do.
+    first, last = min(rows), max(rows)
+    for place, (one, other) in enumerate(zip(first, last, strict=False)):
+        if one != other:
+            return place
+    return min(len(first), len(last))
+
+
 def score_answers(
-    ready: Loaded, prompts: Sequence[list[int]], answers: Sequence[list[int]]
+    ready: Loaded,
+    prompts: Sequence[list[int]],
+    answers: Sequence[list[int]],
+    shared: Shared = NOTHING,
 ) -> list[list[float]]:
     """Log-probability of each answer after each prompt: the sum over the answer's tokens.
 
-    The prompt is read once; its keys and values serve all answers.
+    The prompt, and what all answers begin with, is read once; its keys and values serve all
+    answers.
+
+    Args:
+        ready: the model.
+        prompts: token numbers.
+        answers: token numbers, at least one an answer, all different.
+        shared: what the prompts begin with, where that was read.
 
     Returns:
         One row a prompt, one number an answer, natural logarithms of at most 0.
     """
     import torch
 
+    begin = min(shared_length(answers), min(map(len, answers)) - 1)
+    head, tails = answers[0][:begin], [answer[begin:] for answer in answers]
     with torch.inference_mode():
-        ids, mask = _padded(ready, prompts)
+        ids, mask = _padded(ready, [prompt + head for prompt in prompts], shared)
         places = (mask.cumsum(1) - 1).clamp(min=0)
         read = ready.model(
-            input_ids=ids,
+            input_ids=ids[:, shared.length :],
             attention_mask=mask,
-            position_ids=places,
+            position_ids=places[:, shared.length :],
+            past_key_values=shared.copies(len(prompts)),
             use_cache=True,
-            logits_to_keep=1,
+            logits_to_keep=begin + 1,
         )
-        first = read.logits[:, -1].float().log_softmax(-1)
-        longest = max(map(len, answers))
+        steps = read.logits.float().log_softmax(-1)
+        first, longest = steps[:, -1], max(map(len, tails))
         share = max(1, _LOGITS // (len(prompts) * longest * first.shape[1]))
         parts = [
-            _score_some(ready, read.past_key_values, mask, first, answers[start : start + share])
-            for start in range(0, len(answers), share)
+            _score_some(ready, read.past_key_values, mask, first, tails[start : start + share])
+            for start in range(0, len(tails), share)
         ]
-        found: list[list[float]] = torch.cat(parts, dim=1).tolist()
+        total = torch.cat(parts, dim=1)
+        if begin:
+            said = torch.tensor(head, device=ready.device).expand(len(prompts), begin)
+            total = total + steps[:, :-1].gather(2, said[:, :, None]).squeeze(2).sum(1, True)
+        found: list[list[float]] = total.tolist()
     return found
 
 
@@ -113,8 +183,9 @@ def write_answers(
     *,
     temperature: float,
     max_tokens: int,
-    seed: int,
+    seeds: Sequence[int],
     logprobs: bool,
+    shared: Shared = NOTHING,
 ) -> list[Written]:
     """Let the model go on after each prompt until it ends its turn.
 
@@ -123,26 +194,26 @@ def write_answers(
         prompts: token numbers.
         temperature: 0 for the likeliest token each time.
         max_tokens: most tokens of an answer, at least 1; fewer where the model's length ends.
-        seed: of the draws.
+        seeds: of each prompt's draws, which do not depend on the prompts beside it.
         logprobs: whether tokens come with their log-probabilities (before the temperature).
+        shared: what the prompts begin with, where that was read.
     """
     import torch
 
-    ids, mask = _padded(ready, prompts)
+    ids, mask = _padded(ready, prompts, shared)
     recorder = _Recorder() if logprobs else None
-    how: dict[str, Any] = {"do_sample": False}
+    steps: list[Any] = [] if recorder is None else [recorder]
     if temperature > 0:
-        how = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
-    devices = [ready.device] if ready.device.type == "cuda" else []
-    with torch.inference_mode(), torch.random.fork_rng(devices=devices), quiet_libraries():
-        torch.manual_seed(seed)
+        steps.append(_Drawer(temperature, seeds))
+    with torch.inference_mode(), quiet_libraries():
         found = ready.model.generate(
             input_ids=ids,
             attention_mask=mask,
             max_new_tokens=min(max_tokens, ready.length - ids.shape[1]),
             pad_token_id=_pad(ready),
-            logits_processor=[] if recorder is None else [recorder],
-            **how,
+            past_key_values=shared.copies(len(prompts)),
+            logits_processor=steps,
+            do_sample=False,
         )[:, ids.shape[1] :]
     scored = [] if recorder is None else recorder.finish(found, ready.tokenizer)
     rows = found.tolist()
@@ -187,6 +258,30 @@ class _Recorder:
         return rows
 
 
+class _Drawer:
+    """Draws each prompt's next token with numbers of its own: a logits processor.
+
+    The drawn token is the only one left, so the likeliest that is then taken is that one. Drawn by
+    the library instead, all prompts of a batch would share one sequence of random numbers: only
+    those of one seed could be written together, and each would change the others.
+    """
+
+    def __init__(self, temperature: float, seeds: Sequence[int]) -> None:
+        self._temperature = temperature
+        self._numbers = [np.random.default_rng(seed) for seed in seeds]
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        # In double precision: a sum of 100,000 small numbers has to be told from its neighbours.
+        reached = (scores.double() / self._temperature).softmax(-1).cumsum(-1)
+        numbers = [[each.random()] for each in self._numbers]
+        wanted = torch.tensor(numbers, dtype=reached.dtype, device=reached.device)
+        drawn = torch.searchsorted(reached, wanted * reached[:, -1:], right=True)
+        only = torch.full_like(scores, -torch.inf)
+        return only.scatter(1, drawn.clamp(max=scores.shape[1] - 1), 0.0)
+
+
 def _written(ready: Loaded, row: list[int], scored: list[Token]) -> Written:
     end = ready.model.generation_config.eos_token_id
     ends = set(end if isinstance(end, list) else [end])
@@ -196,14 +291,22 @@ def _written(ready: Loaded, row: list[int], scored: list[Token]) -> Written:
     return Written(text, length, ended, tuple(scored[:length]))
 
 
-def _padded(ready: Loaded, prompts: Sequence[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token numbers and mask, (prompts, longest) each, padded on the left."""
+def _padded(
+    ready: Loaded, prompts: Sequence[list[int]], shared: Shared
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token numbers and mask, (prompts, longest) each.
+
+    Shorter ones are padded after what is shared and before the rest.
+    """
     import torch
 
     longest = max(map(len, prompts))
     pad = _pad(ready)
-    ids = [[pad] * (longest - len(each)) + each for each in prompts]
-    mask = [[0] * (longest - len(each)) + [1] * len(each) for each in prompts]
+    first, gaps = shared.length, [longest - len(each) for each in prompts]
+    ids = [
+        each[:first] + [pad] * gap + each[first:] for gap, each in zip(gaps, prompts, strict=True)
+    ]
+    mask = [[1] * first + [0] * gap + [1] * (longest - first - gap) for gap in gaps]
     return torch.tensor(ids, device=ready.device), torch.tensor(mask, device=ready.device)
 
 

@@ -12,6 +12,8 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 from backend_contract import BackendContract, Label, asking, complete, reply
+from hypothesis import given
+from hypothesis import strategies as st
 from labelwright.models.llm.backends import hf, hf_model
 from labelwright.models.llm.backends.hf import TransformersBackend, chooses
 from labelwright.models.llm.backends.vllm_engine import chat_tokens
@@ -178,6 +180,30 @@ def test_the_same_seed_writes_the_same_and_another_sample_another(
     assert torch.equal(before, torch.random.get_rng_state())
 
 
+def test_what_is_drawn_does_not_depend_on_the_requests_beside_it(
+    backend: TransformersBackend,
+) -> None:
+    requests = [
+        asking(text, schema=None, max_tokens=8, temperature=1.5, seed=seed)
+        for text, seed in zip(TEXTS, (3, 4, 5), strict=True)
+    ]
+    together = [reply(found).text for found in complete(backend, requests)]
+    assert together == [reply(complete(backend, [each])[0]).text for each in requests]
+
+
+def test_tokens_are_drawn_in_proportion(backend: TransformersBackend) -> None:
+    (likely,) = complete(backend, [asking("card", schema=None, max_tokens=1, logprobs=True)])
+    (token,) = reply(likely).tokens
+    requests = [
+        asking("card", schema=None, max_tokens=1, temperature=1.0, sample=k, logprobs=True)
+        for k in range(400)
+    ]
+    drawn = [reply(found).tokens[0].text for found in complete(backend, requests)]
+    share = drawn.count(token.text) / len(drawn)
+    assert share == pytest.approx(math.exp(token.logprob), abs=0.08)
+    assert len(set(drawn)) > 3
+
+
 def test_a_prompt_past_the_models_length_is_a_failure(backend: TransformersBackend) -> None:
     long = "word " * 600
     for choices in ((), CHOICES):
@@ -220,11 +246,11 @@ def test_a_batch_that_is_too_much_for_the_memory_is_halved(
     real = hf_model.score_answers
     sizes = []
 
-    def limited(ready: Any, prompts: Any, answers: Any) -> Any:
+    def limited(ready: Any, prompts: Any, answers: Any, shared: Any) -> Any:
         sizes.append(len(prompts))
         if len(prompts) > 1:
             raise torch.OutOfMemoryError("too much")
-        return real(ready, prompts, answers)
+        return real(ready, prompts, answers, shared)
 
     requests = [asking(text, schema=None, choices=CHOICES) for text in TEXTS]
     expected = complete(backend, requests)
@@ -233,6 +259,63 @@ def test_a_batch_that_is_too_much_for_the_memory_is_halved(
         reply(each).text for each in expected
     ]
     assert sizes == [3, 1, 2, 1, 1]
+
+
+@pytest.mark.parametrize("schema", [None, Label])
+def test_what_prompts_begin_with_is_read_once_and_changes_no_score(
+    backend: TransformersBackend, monkeypatch: pytest.MonkeyPatch, schema: type[BaseModel] | None
+) -> None:
+    reads: list[int] = []
+    real = hf_model.read_shared
+
+    def counted(ready: Any, prompts: Any) -> Any:
+        found = real(ready, prompts)
+        reads.append(found.length)
+        return found
+
+    monkeypatch.setattr(hf_model, "read_shared", counted)
+    requests = [asking(text, schema=schema, choices=CHOICES) for text in TEXTS]
+    together = [reply(found).choice_logprobs for found in complete(backend, requests)]
+    assert reads.pop() > 16
+    alone = [reply(complete(backend, [each])[0]).choice_logprobs for each in requests]
+    assert reads == [0, 0, 0]
+    np.testing.assert_allclose(together, alone, atol=1e-4)
+
+
+def test_what_prompts_begin_with_changes_nothing_that_is_written(
+    backend: TransformersBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests = [asking(text, schema=None, max_tokens=12, logprobs=True) for text in TEXTS]
+    shared = [reply(found) for found in complete(backend, requests)]
+    monkeypatch.setattr(hf_model, "_WORTH", 10_000)
+    for one, found in zip(shared, complete(backend, requests), strict=True):
+        other = reply(found)
+        assert (one.text, one.tokens_in, one.tokens_out) == (
+            other.text,
+            other.tokens_in,
+            other.tokens_out,
+        )
+        np.testing.assert_allclose(
+            [token.logprob for token in one.tokens],
+            [token.logprob for token in other.tokens],
+            atol=1e-4,
+        )
+
+
+@given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=8), min_size=1, max_size=6))
+def test_the_shared_beginning_is_the_longest_that_all_have(rows: list[list[int]]) -> None:
+    n = hf_model.shared_length(rows)
+    assert len({tuple(row[:n]) for row in rows}) == 1
+    longer = {tuple(row[: n + 1]) for row in rows}
+    assert len(longer) > 1 or n == min(map(len, rows))
+
+
+def test_equal_prompts_keep_a_token_of_their_own(backend: TransformersBackend) -> None:
+    requests = [asking("the same", schema=None, choices=CHOICES, sample=k) for k in range(2)]
+    one, other = (reply(found).choice_logprobs for found in complete(backend, requests))
+    assert one == pytest.approx(other, abs=1e-5)
+    (alone,) = complete(backend, requests[:1])
+    assert reply(alone).choice_logprobs == pytest.approx(one, abs=1e-4)
 
 
 def test_a_model_that_is_not_there_says_what_to_name(tmp_path: Path) -> None:

@@ -1,0 +1,216 @@
+"""Whole runs with a committee: votes, members that are no use, and what a wrong label costs."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from labelwright.app.project import Project
+from labelwright.models.llm import session
+from labelwright.models.llm.base import Failure, Reply, Request
+from labelwright.store.bill import model_bill
+from labelwright.store.events import ToolEvent
+from labelwright.store.records import Annotation
+from labelwright.tools.combined import COMMITTEE
+from scripted import ScriptedBackend
+from support import LABELS, final_labels, messages, ran
+
+ROWS = messages(120)
+GOLD = {row.text: row.label for row in ROWS}
+NUMBER = {row.text: place for place, row in enumerate(ROWS)}
+
+
+def other(label: str) -> str:
+    """A wrong label."""
+    return LABELS[(LABELS.index(label) + 1) % len(LABELS)]
+
+
+def every(text: str, wrong_at: int) -> str:
+    """The right label, but for one item in eight."""
+    return other(GOLD[text]) if NUMBER[text] % 8 == wrong_at else GOLD[text]
+
+
+MEMBERS: dict[str, Any] = {
+    "one": lambda text: every(text, 1),
+    "two": lambda text: every(text, 3),
+    "three": lambda text: every(text, 5),
+    "constant": lambda _: LABELS[0],
+    "null": lambda text: None if NUMBER[text] % 2 else GOLD[text],
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "wait_after", lambda *_: 0.0)
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Answers of all members, as a file to be replayed."""
+    path = tmp_path_factory.mktemp("recorded") / "answers.jsonl"
+    said = [{"text": t, "llm": {name: say(t) for name, say in MEMBERS.items()}} for t in GOLD]
+    path.write_text("\n".join(map(json.dumps, said)), encoding="utf-8")
+    return path
+
+
+@contextmanager
+def replayed(folder: Path, file: Path, *names: str, **options: Any) -> Iterator[Project]:
+    models = tuple(f"replay:{file}#{name}" for name in names)
+    given = {"llm": models, "human_labels": 60, "llm_cache": "none", **options}
+    with ran(folder, ROWS, **given) as (project, result):
+        assert result.status == "finished"
+        assert project.verify() == []
+        yield project
+
+
+def results(project: Project, tool: str) -> list[dict[str, Any]]:
+    events = [each.event for each in project.store.events()]
+    return [e.result for e in events if isinstance(e, ToolEvent) and e.tool == tool]
+
+
+def by_name(project: Project, round_: int) -> Mapping[str, list[Annotation]]:
+    """Suggestions of a round by the last part of the annotator's name."""
+    found: dict[str, list[Annotation]] = {}
+    for each in project.store.annotations(purposes=("suggest",), kinds=("llm", "replayed")):
+        if each.round == round_:
+            found.setdefault(each.annotator.rpartition("#")[2], []).append(each)
+    return found
+
+
+def test_every_member_is_asked_about_each_item_and_what_they_say_together_is_shown(
+    tmp_path: Path, recorded: Path
+) -> None:
+    with replayed(tmp_path, recorded, "one", "two", "three", target_accuracy=0.8) as project:
+        said = by_name(project, 1)
+        assert set(said) == {"one", "two", "three", COMMITTEE}
+        rows = [note.row for note in said["one"]]
+        assert all([note.row for note in notes] == rows for notes in said.values())
+        # Each of them errs on other items: two of three are always right.
+        assert all(GOLD[project.pool.text(n.row)] == n.label for n in said[COMMITTEE])
+        assert {note.kind for note in said[COMMITTEE]} == {"replayed"}
+        assert all("(votes: " in note.rationale for note in said[COMMITTEE])
+        questions = [q for r in project.store.reviews() if r.purpose == "train" for q in r.questions]
+        first = {note.row: note.label for note in said[COMMITTEE]}
+        shown = {q.row: q.suggestion for q in questions if q.row in first}
+        assert shown
+        assert all(first[row] == label for row, label in shown.items())
+
+
+def test_what_is_accepted_is_the_committees_and_it_learns_from_people(
+    tmp_path: Path, recorded: Path
+) -> None:
+    options = {"target_accuracy": 0.8, "human_labels": 100}
+    with replayed(tmp_path, recorded, "one", "two", "three", **options) as project:
+        accepted = project.store.annotations(purposes=("accept",))
+        assert {each.annotator for each in accepted} == {COMMITTEE}
+        assert project.store.human_labels(("gold",)).keys().isdisjoint(
+            each.row for each in accepted
+        )
+        learned = [
+            model["learned_from"]
+            for note in results(project, "annotate_samples")
+            for model in note["models"]
+            if model["model"] == COMMITTEE
+        ]
+        assert learned[0] == 0
+        assert len(final_labels(project)) == len(ROWS)
+        bill = {line.model.rpartition("#")[2] for line in model_bill(project.store)}
+        assert bill == {"one", "two", "three"}
+
+
+@pytest.mark.parametrize("useless", ["constant", "null"])
+def test_a_member_that_is_no_use_has_no_vote_and_the_run_says_so(
+    tmp_path: Path, recorded: Path, useless: str
+) -> None:
+    with replayed(tmp_path, recorded, "one", "two", useless, human_labels=80) as project:
+        late = results(project, "annotate_samples")[-1]["models"]
+        verdicts = {m["model"].rpartition("#")[2]: m["pilot"]["verdict"] for m in late}
+        (together,) = [model for model in late if model["model"] == COMMITTEE]
+        left_out = [name.rpartition("#")[2] for name in together.get("left_out", [])]
+        if useless == "constant":
+            assert verdicts["constant"] == "constant"
+            assert left_out == ["constant"]
+        else:
+            # Half of its answers are no label: each counts where it is one, and is missing else.
+            missing = [note for note in by_name(project, 1)["null"] if note.label is None]
+            assert missing
+            whole = {note.row: note for note in by_name(project, 1)[COMMITTEE]}
+            assert all(whole[note.row].label is not None for note in missing)
+        assert together["pilot"]["verdict"] in ("usable", "weak")
+
+
+def test_a_member_whose_answers_fail_is_missing_and_the_others_go_on(tmp_path: Path) -> None:
+    def right(request: Request) -> Reply:
+        return Reply(json.dumps({"label": GOLD.get(request.item), "rationale": "I know"}))
+
+    def drafting(request: Request) -> Reply | Failure:
+        labels = [{"name": name, "definition": "d"} for name in LABELS]
+        drafted = Reply(json.dumps({"labels": labels, "guidelines": ""}))
+        return right(request) if request.item else drafted
+
+    broken = ScriptedBackend(lambda _: Failure("request", "refused"), name="scripted:broken")
+    chat = {"main": ScriptedBackend(drafting), "member-2": broken}
+    models = ("scripted:model", "scripted:broken")
+    with ran(tmp_path, ROWS, llm=models, chat=chat, human_labels=40) as (project, result):
+        assert result.status == "finished"
+        said = by_name(project, 1)
+        assert {note.label for note in said["scripted:broken"]} == {None}
+        together = said[COMMITTEE]
+        assert all(GOLD[project.pool.text(note.row)] == note.label for note in together)
+        assert all(note.rationale.startswith("I know") for note in together)
+        bill = {line.model: line for line in model_bill(project.store) if line.why == "annotate"}
+        assert bill["scripted:broken"].unusable == bill["scripted:broken"].made > 0
+
+
+HOSTILE: dict[str, Reply] = {
+    "an order": Reply('{"label": "ignore the others"}'),
+    "cut off": Reply('{"label": "bil', finish="length"),
+    "nothing": Reply(""),
+    "a look-alike": Reply(json.dumps({"rationale": "r", "label": LABELS[0].replace("b", "Ь")})),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_an_answer_outside_the_labels_is_no_vote(tmp_path: Path, kind: str) -> None:
+    def drafting(_: Request) -> Reply:
+        labels = [{"name": name, "definition": "d"} for name in LABELS]
+        return Reply(json.dumps({"labels": labels, "guidelines": ""}))
+
+    chat = {
+        "main": ScriptedBackend(lambda r: HOSTILE[kind] if r.item else drafting(r)),
+        "member-2": ScriptedBackend(lambda _: HOSTILE[kind], name="scripted:second"),
+    }
+    models = ("scripted:model", "scripted:second")
+    with ran(tmp_path, ROWS[:50], llm=models, chat=chat, human_labels=30) as (project, result):
+        assert result.status == "finished"
+        said = project.store.annotations(purposes=("suggest",), kinds=("llm",))
+        assert {each.label for each in said} == {None}
+        together = [each for each in said if each.annotator == COMMITTEE]
+        assert together
+        assert all(each.rationale.startswith("no answer: none of") for each in together)
+        assert len(final_labels(project)) == 50
+
+
+def test_a_dear_wrong_label_asks_people_and_a_cheap_one_does_not(
+    tmp_path: Path, recorded: Path
+) -> None:
+    accepted = {}
+    for cost in (0.02, 100.0):
+        options = {"label_price": 0.1, "wrong_label_usd": cost, "human_labels": 60}
+        folder = tmp_path / str(cost)
+        with replayed(folder, recorded, "one", "two", "three", **options) as project:
+            notes = [note for note in results(project, "annotate_samples") if "routed" in note]
+            assert len(notes) == len(results(project, "annotate_samples"))
+            accepted[cost] = sum(note["accepted"] for note in notes)
+            where: Counter[str] = Counter()
+            for note in notes:
+                where.update(note["routed"]["labeller"])
+                assert sum(note["routed"]["why"].values()) == note["annotated"]
+            assert where.total() == sum(note["annotated"] for note in notes)
+    assert accepted[0.02] > 0
+    assert accepted[100.0] == 0
