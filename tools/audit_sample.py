@@ -12,6 +12,7 @@ from ..store.database import Store
 from ..store.errors import UserError
 from ..store.pool import Pool
 from ..store.spec import TaskSpec
+from .audit_draw import weights_of_total
 from .certificate import AuditDraw, Certificate, certify, draw_audit, labels_digest
 from .entity_form import compare
 from .entity_quality import EntityScores
@@ -104,10 +105,9 @@ def certificate(store: Store, pool: Pool, spec: TaskSpec, *, share: bool = False
 def audited_spans(store: Store, pool: Pool, spec: TaskSpec, *, seed: int) -> EntityScores | None:
     """Precision, recall and F1 of the frozen spans, from the answers to the current audit.
 
-    The estimator of `certify` for a total is a weighted sum of what was found: with pi_j the share
-    of the pool that draw j of n stands for and q_j its chance, item j counts
-    pi_j (1 / q_j + n - j) / n, j from 1 (Des Raj 1956). The ratios of such sums estimate those over
-    all machine rows. The intervals are the bootstrap's, for one look at the sample.
+    Each is a ratio of two totals, and each total is estimated as the certificate does it
+    (`weights_of_total`). The intervals are the bootstrap's, for one look at the sample. Items that
+    the reviewer skipped are left out.
 
     Returns:
         `None` where no audit item was answered.
@@ -116,12 +116,10 @@ def audited_spans(store: Store, pool: Pool, spec: TaskSpec, *, seed: int) -> Ent
     compared = _compared(store, form, draw)
     if not compared.answered.any():
         return None
-    later = np.arange(len(draw) - 1, -1, -1)
-    weights = draw.weights * (1 / draw.probabilities + later) / len(draw)
     return compare(
         compared.machine,
         compared.truth,
-        weights[compared.answered],
+        weights_of_total(draw)[compared.answered],
         level=spec.confidence_level,
         seed=seed,
     )

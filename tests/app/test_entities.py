@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -10,15 +11,29 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from labelwright.app import run
+from labelwright.app.answering import answer_and_keep
 from labelwright.app.audit_item import item_life
+from labelwright.app.cli import cli
+from labelwright.app.fork import fork_project
+from labelwright.app.options import Options, checked_labels
+from labelwright.app.plan import make_plan, print_plan
 from labelwright.app.project import Project
-from labelwright.app.runs import RunResult
+from labelwright.app.reviewers import Desk, NobodyReviews, SimulatedReviewer
+from labelwright.app.runs import RunResult, drive
+from labelwright.models.progress import NoProgress
+from labelwright.store.errors import UserError
 from labelwright.store.events import DecisionEvent, MetricEvent
+from labelwright.store.files import file_digest
+from labelwright.store.pool import read_gold
 from labelwright.store.spans import Span, decode, encode, span_f1
+from labelwright.store.trace import Place
 from labelwright.tools.cards import data_card, model_card
+from labelwright.tools.duplicates import duplicate_groups
 from labelwright.tools.report import render_report
-from support import HashEncoder
+from rich.console import Console
+from support import HashEncoder, PlainReviewer
 from taggers import use_word_tagger
 
 GOAL = "Mark the people and the places"
@@ -203,3 +218,176 @@ def test_the_life_of_a_text_names_its_parts(done: tuple[Project, RunResult]) -> 
     life = item_life(project.store, project.pool, item)
     assert life.label == ", ".join(f"{s.text} ({s.type})" for s in decode(found[item]))
     assert any(stage.title.startswith("predicted by") for stage in life.stages)
+
+
+def test_the_same_seed_gives_the_same_files(
+    tmp_path: Path, done: tuple[Project, RunResult]
+) -> None:
+    with marked(tmp_path, target_accuracy=0.7) as (_, again):
+        names = ("labels.csv", "labels.jsonl", "labels.parquet", "entities_iob2.jsonl")
+        for name in names:
+            assert again.files[f"exports/{name}"] == done[1].files[f"exports/{name}"]
+
+
+def test_a_run_is_forked_at_a_decision(done: tuple[Project, RunResult], tmp_path: Path) -> None:
+    project, _ = done
+    events = project.store.events()
+    at = next(
+        e.place.step
+        for e in events
+        if isinstance(e.event, DecisionEvent) and e.event.tool == "select_samples"
+    )
+    other = {"tool": "select_samples", "args": {"strategy": "random", "k": 9}, "reason": "other"}
+    with closing(fork_project(project, at, json.dumps(other), tmp_path / "fork")) as forked:
+        drive(forked, encoder=HashEncoder())
+        assert forked.finished
+        assert forked.verify() == []
+        assert delivered(forked).keys() == truth().keys()
+
+
+def test_exports_are_written_again(done: tuple[Project, RunResult], tmp_path: Path) -> None:
+    project, result = done
+    said = CliRunner().invoke(cli, ["export", str(project.folder), "--to", str(tmp_path)])
+    assert said.exit_code == 0, said.output
+    for name in ("labels.csv", "entities_iob2.jsonl"):
+        assert file_digest(tmp_path / name) == result.files[f"exports/{name}"]
+
+
+def test_a_paused_run_is_answered_and_resumed(tmp_path: Path, patched: None) -> None:
+    gold = truth()
+    with marked(tmp_path, reviewer=NobodyReviews(), human_labels=30) as (project, result):
+        assert result.exit_code == 10
+        waiting, spec = project.waiting(), project.spec
+        assert waiting is not None
+        assert spec is not None
+        request = project.store.review(waiting["review"])
+        place = Place(project.run_id, project.step, "app")
+        desk = Desk(project.store, project.pool, spec, request, place, "ann", "human")
+        _refuses_what_is_no_part(desk)
+        reviewer = PlainReviewer(lambda _item, _text: None)
+        reviewer._label = lambda item, _text: gold[item]  # type: ignore[assignment, return-value]
+        assert answer_and_keep(project, reviewer)
+        drive(project, reviewer=reviewer, encoder=HashEncoder())
+        assert project.finished
+        assert delivered(project).keys() == gold.keys()
+
+
+def _refuses_what_is_no_part(desk: Desk) -> None:
+    question = desk.open_questions()[0]
+    text = desk.text(question)
+    strange: list[Any] = [
+        '[[0,3,"person","Zuse"]]',
+        '[[0,400,"person","Ada"]]',
+        encode([Span(0, 3, "planet", text[:3])]),
+        '["person"]',
+        "person",
+        ["person"],
+        [Span(0, 3, "person", text[:3]), Span(1, 4, "person", text[1:4])],
+    ]
+    for answer in strange:
+        with pytest.raises(UserError):
+            desk.answer(question, answer)
+    assert desk.answered() == []
+    desk.answer(question, [Span(0, 2, "person", text[:2])])
+    assert desk.answered()[0].label == encode([Span(0, 2, "person", text[:2])])
+    desk.undo()
+
+
+def test_the_simulated_reviewer_errs_span_by_span(done: tuple[Project, RunResult]) -> None:
+    project, _ = done
+    reviewer = SimulatedReviewer(project.folder, error_rate=0.4, seed=0, progress=NoProgress())
+    missed = retyped = right = 0
+    for row, text in enumerate(read_gold(project.folder)):
+        given = reviewer._spans(row, list(TYPES))
+        assert given is not None
+        assert given == reviewer._spans(row, list(TYPES))
+        said = {(span.start, span.end): span.type for span in given}
+        for span in decode(str(text)):
+            kind = said.pop((span.start, span.end), None)
+            missed += kind is None
+            right += kind == span.type
+            retyped += kind not in (None, span.type)
+        assert said == {}
+    total = missed + retyped + right
+    assert 0.25 < (missed + retyped) / total < 0.55
+    assert min(missed, retyped) > 0.08 * total
+
+
+def test_one_type_of_tokens_is_enough(tmp_path: Path, patched: None) -> None:
+    path = tmp_path / "tokens.jsonl"
+    lines = []
+    for _, text, parts in rows(40):
+        tokens, kinds = text.split(), {text[a:b]: kind for a, b, kind in parts}
+        tags = [f"B-{kinds[t]}" if t in kinds else "O" for t in tokens]
+        lines.append(json.dumps({"tokens": tokens, "tags": tags}))
+    path.write_text("\n".join(lines), encoding="utf-8")
+    result = run(
+        "Mark the places",
+        path,
+        entities=True,
+        labels="place",
+        gold_column="tags",
+        reviewer="simulated",
+        encoder=HashEncoder(),
+        human_labels=20,
+        autonomy="auto",
+        project=tmp_path / "project",
+        recipe="adaptive",
+    )
+    with closing(Project(result.project)) as project:
+        assert project.finished
+        assert project.settings.tokens
+        exported = project.folder / "exports" / "entities_iob2.jsonl"
+        found = [json.loads(x) for x in exported.read_text(encoding="utf-8").splitlines()]
+        given = [json.loads(line)["tokens"] for line in lines]
+        assert [line["tokens"] for line in found] == given
+        assert {tag for line in found for tag in line["tags"]} <= {"O", "B-place"}
+
+
+def test_texts_that_differ_in_a_character_have_answers_of_their_own() -> None:
+    texts = ["Ada met Bob.", "ada met bob", "Ada met Bob.", "Ada  met Bob."]
+    assert duplicate_groups(texts).tolist() == [0, 0, 0, 0]
+    assert duplicate_groups(texts, exact=True).tolist() == [0, 1, 0, 3]
+
+
+def test_a_plan_names_the_types(tmp_path: Path) -> None:
+    path = data(tmp_path, rows(40))
+    plan = make_plan(goal=GOAL, data=str(path), entities=True, labels="person,place")
+    assert plan["kind"] == "entities"
+    assert plan["learner"] == "linear"
+    shown = io.StringIO()
+    print_plan(Console(file=shown, width=200), plan)
+    assert "types of marked parts (a text may have any number, or none): person, place" in (
+        shown.getvalue()
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"multi_label": True}, "--multi-label"),
+        ({"second_columns": ("b",), "text_columns": ("a",)}, "not of pairs"),
+        ({"learner": "svm"}, "use one of linear, bert"),
+        ({"learner": "setfit"}, "use one of linear, bert"),
+        ({"generate": "augment"}, "not for entities"),
+        ({"strategy": "bald"}, "needs one label"),
+        ({"labels": None}, "--labels"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_had_with_entities_is_refused(options: dict[str, Any], why: str) -> None:
+    given = {"goal": GOAL, "data": "x.csv", "entities": True, "labels": "person,place", **options}
+    with pytest.raises(UserError, match=why):
+        checked_labels(Options(**given))
+
+
+def test_the_command_line_marks_entities(tmp_path: Path, patched: None) -> None:
+    said = CliRunner().invoke(
+        cli,
+        [
+            *("plan", GOAL, "--data", str(data(tmp_path, rows(40)))),
+            *("--entities", "--labels-from-gold", "--gold-column", "marks"),
+        ],
+    )
+    assert said.exit_code == 0, said.output
+    assert "types of marked parts" in said.output
