@@ -110,6 +110,11 @@ def data_card(store: Store, pool: Pool, spec: TaskSpec, settings: Settings) -> s
     )
 
 
+def _library(learner: str, spec: TaskSpec) -> str:
+    """What loads the model; the linear tagger only this package does."""
+    return "labelwright" if spec.marked and learner == "linear" else LIBRARIES[learner]
+
+
 def _category(spec: TaskSpec) -> str:
     return "token-classification" if spec.marked else "text-classification"
 
@@ -128,7 +133,7 @@ def _front_matter(fields: Mapping[str, Any]) -> str:
 
 def _model_front(model: Mapping[str, Any], spec: TaskSpec, settings: Settings) -> dict[str, Any]:
     front: dict[str, Any] = {
-        "library_name": LIBRARIES[model["learner"]],
+        "library_name": _library(str(model["learner"]), spec),
         "pipeline_tag": _category(spec),
         "tags": [_category(spec), *TAGS],
         "labels": spec.label_names,
