@@ -92,7 +92,7 @@ def _draft(context: Context, request: Request) -> tuple[list[LabelSpec], str, st
     if asker is None:
         return given
     try:
-        labels, guidelines, _ = draft_with_model(asker, request.goal, request.labels)
+        labels, guidelines, _ = draft_with_model(asker, request.goal, request.labels, request.kind)
     except ModelError as error:
         if not request.labels:
             raise OperatorError(
