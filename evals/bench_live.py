@@ -1,30 +1,31 @@
 """Annotation by a live chat model: accuracy, confidence and cost of each way of asking.
 
     python -m labelwright.evals.bench_live DATA --llm STRING [--sets sst2,ag_news,trec]
-        [--items 400] [--written 40] [--ways zero_shot,nearest,p_true,written]
+        [--items 400] [--written 40] [--ways zero_shot,content_free,p_true,nearest,written]
 
 DATA is the folder of data sets that the learning curves use. Items of the test set are annotated;
 demonstrations come from 1,000 items of the training set. The ways:
 
 - `zero_shot`, `nearest`: the label alone, without demonstrations and after 8, the nearest of each
   class in turn; the score is the label's probability by the model's log-probabilities.
+- `content_free`: as `zero_shot`, divided by what the model says of texts without content.
 - `p_true`: the labels of `zero_shot`, scored by the probability of yes when the model is asked
   whether they are right.
 - `written`: the label and then a reason, written freely as JSON, for the first `--written` items.
 
-The label's probabilities are also measured after corrections that see no labels: divided by what
-the model says of texts without content (Zhao et al. 2021, "Calibrate before use": N/A, [MASK] and
-nothing; without demonstrations only, as each item has its own), and divided by their mean over the
-items themselves (Zhou et al. 2024, "Batch calibration"). Half of the items, drawn once, fit the
-temperature or the curve that a project would fit on gold; all errors are those of the other half.
-Answers are not kept between calls of this program.
+The probabilities of `zero_shot` and `nearest` are also divided by their mean over the items (Zhou
+et al. 2024, "Batch calibration"), which needs no call but takes the labels for equally common. Half
+of the items, drawn once, fit the temperature or the curve that a project would fit on gold; all
+errors are those of the other half. Tokens and seconds are those of calls that were made: an answer
+that an earlier way had already costs nothing, and no answer outlives the program.
 """
 
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,51 +35,29 @@ from numpy.typing import NDArray
 from ..models.chat import load_backend
 from ..models.encoders import load_encoder
 from ..models.llm.base import Asker
+from ..models.llm.cache import AnswerCache
 from ..models.llm.gateway import Gateway
 from ..store.errors import UserError
-from ..store.spec import LabelSpec
 from ..tools.annotators.annotator import LLMAnnotator
 from ..tools.annotators.bank import written_bank
 from ..tools.annotators.demonstrations import Demonstrations
 from ..tools.annotators.items import Item, LLMAnnotation
 from ..tools.annotators.labelling import SingleLabel
 from ..tools.annotators.pilot import judge_pilot
+from ..tools.annotators.prior import divided
 from ..tools.annotators.prompting import Instructions, Shown, Variant
+from ..tools.annotators.reading import Confidence
 from ..tools.calibration import choose, expected_calibration_error, fit_isotonic
 from ..tools.certificate import fixed_interval
 from ..tools.quality.reliability import accuracy_coverage_area
 from .annotation_tables import table
 from .curve_data import Texts, load_texts
+from .live_tasks import GOALS, specs
 
 SETS = ("sst2", "ag_news", "trec")
-WAYS = ("zero_shot", "nearest", "p_true", "written")
+WAYS = ("zero_shot", "content_free", "p_true", "nearest", "written")
+CONFIDENCE: Mapping[str, Confidence] = {"content_free": "content_free", "p_true": "p_true"}
 POOL, SHOWN = 1_000, 8
-CONTENT_FREE = ("N/A", "[MASK]", "")
-GOALS = {
-    "sst2": "Say whether a sentence of a film review is positive or negative",
-    "ag_news": "Sort news into world, sports, business, and science and technology",
-    "trec": "Sort questions by what their answer is",
-}
-DEFINITIONS = {
-    "sst2": {
-        "negative": "the writer does not like the film",
-        "positive": "the writer likes the film",
-    },
-    "ag_news": {
-        "business": "companies, markets, prices, jobs",
-        "sci_tech": "science, computers, the internet, space, medicine",
-        "sports": "games, teams, athletes",
-        "world": "politics, wars and events of other countries",
-    },
-    "trec": {
-        "abbreviation": "what a short form stands for",
-        "description": "a definition, a reason, a way to do something",
-        "entity": "a thing: an animal, a food, a product, a language, an event",
-        "human": "a person or a group of people",
-        "location": "a place",
-        "number": "a count, a date, a price, a distance",
-    },
-}
 HEAD = (
     "data",
     "asked",
@@ -143,7 +122,6 @@ def load_case(name: str, folder: Path, items: int) -> Case:
     found = load_texts(name, folder, pool=POOL, test=items)
     encoder = load_encoder()
     vectors = encoder.encode(list(found.texts))
-    labels = tuple(LabelSpec(name=each, definition=DEFINITIONS[name][each]) for each in found.names)
     every = [Item(str(place), text) for place, text in enumerate(found.texts)]
     shown = [
         Shown(item, found.names[label])
@@ -152,7 +130,7 @@ def load_case(name: str, folder: Path, items: int) -> Case:
     bank = written_bank(shown, held_out=found.texts[found.pool :], vectors=vectors[: found.pool])
     return Case(
         found,
-        SingleLabel(labels),
+        SingleLabel(specs(name, found.names)),
         every[found.pool :],
         found.labels[found.pool :],
         vectors[found.pool :],
@@ -168,7 +146,7 @@ def annotator(asker: Asker, case: Case, way: str) -> LLMAnnotator[str]:
         Instructions(GOALS[case.found.name]),
         variants=(Variant(style="label_first" if way == "written" else "label"),),
         demonstrations=case.demonstrations if way == "nearest" else None,
-        confidence="p_true" if way == "p_true" else "logprobs",
+        confidence=CONFIDENCE.get(way, "logprobs"),
     )
 
 
@@ -181,22 +159,14 @@ def ask(asker: Asker, case: Case, way: str) -> Asked:
     return _asked(way, notes, case, seconds)
 
 
-def content_free(asker: Asker, case: Case) -> NDArray[np.float64]:
-    """What the model says of texts without content, without demonstrations: the mean, (C,)."""
-    empty = [Item(str(place), text) for place, text in enumerate(CONTENT_FREE)]
-    notes = annotator(asker, case, "zero_shot").annotate(empty)
-    shares = np.array([each.distribution for each in notes], dtype=np.float64)
-    return np.asarray(shares.mean(axis=0))
-
-
-def corrected(found: Asked, prior: NDArray[np.float64], how: str) -> Asked:
-    """The distribution divided by what the model says anyway, and what follows from it."""
+def by_mean(found: Asked) -> Asked:
+    """The distributions divided by their mean over the items, and what follows from that."""
     assert found.distribution is not None
-    shares = found.distribution / np.maximum(prior, 1e-9)
-    shares /= shares.sum(axis=1, keepdims=True)
+    mean = found.distribution.mean(axis=0).tolist()
+    shares = np.array([divided(row, mean) for row in found.distribution.tolist()])
     return replace(
         found,
-        way=f"{found.way}, {how}",
+        way=f"{found.way}, by the items' mean",
         labels=shares.argmax(axis=1),
         scores=shares.max(axis=1),
         distribution=shares,
@@ -263,7 +233,7 @@ def _errors(
         after = np.interp(found.scores[rest], curve.knots, curve.values)
     else:
         calibrator, _ = choose(found.distribution[fits], truth[fits], seed=0)
-        after = calibrator.confidence(found.distribution[rest])
+        after = calibrator.confidence(found.distribution[rest]).astype(np.float64)
     return (
         f"{accuracy_coverage_area(found.scores[rest], right[rest]):.2f}",
         f"{expected_calibration_error(found.scores[rest], right[rest]):.2f}",
@@ -282,13 +252,8 @@ def lines(asker: Asker, case: Case, ways: Sequence[str], written: int) -> Iterat
         part = case.first(written) if way == "written" else case
         found = ask(asker, part, way)
         yield measured(found, part)
-        if found.distribution is None or way not in ("zero_shot", "nearest"):
-            continue
-        if way == "zero_shot":
-            free = content_free(asker, part)
-            yield measured(corrected(found, free, "by texts without content"), part)
-        mean = found.distribution.mean(axis=0)
-        yield measured(corrected(found, mean, "by the items' mean"), part)
+        if found.distribution is not None and way in ("zero_shot", "nearest"):
+            yield measured(by_mean(found), part)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -304,13 +269,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     backend = load_backend(options.llm)
     if backend is None:
         raise UserError("give a chat model with --llm")
-    gateway = Gateway(backend)
     print(table(HEAD, []), end="", flush=True)
-    for name in options.sets.split(","):
-        case = load_case(name, options.data, options.items)
-        for line in lines(gateway, case, options.ways.split(","), options.written):
-            print("| " + " | ".join(line) + " |", flush=True)
-    gateway.close()
+    with tempfile.TemporaryDirectory() as folder:
+        gateway = Gateway(backend, cache=AnswerCache(Path(folder) / "answers.db"))
+        for name in options.sets.split(","):
+            case = load_case(name, options.data, options.items)
+            for line in lines(gateway, case, options.ways.split(","), options.written):
+                print("| " + " | ".join(line) + " |", flush=True)
+        gateway.close()
 
 
 if __name__ == "__main__":

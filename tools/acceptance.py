@@ -84,7 +84,7 @@ def accept_threshold(
     return Threshold(float(steps[best]), risk, delta, int(n[best]), int(errors[best]), len(x))
 
 
-def threshold_foreseen(
+def threshold_possible(
     confidence: ArrayLike,
     correct: ArrayLike,
     size: int,
@@ -93,10 +93,11 @@ def threshold_foreseen(
     delta: float,
     grid: ArrayLike = GRID,
 ) -> bool:
-    """Whether `size` gold items would support a threshold if they came out like the n there are.
+    """Whether `size` gold items could support a threshold, the n there are among them.
 
-    Each threshold of the grid is taken to accept the same share and to have the same share of
-    errors, the former rounded down and the latter up. It is a guess at what more gold is worth and
+    They are taken to be like those there are, but for the errors: each threshold of the grid
+    accepts the same share of them, and no error comes to those there are. If no threshold is
+    supported even so, more gold is hardly worth its labels. It says what is worth asking and
     promises nothing: `accept_threshold` decides, on all of them.
 
     Args:
@@ -112,11 +113,9 @@ def threshold_foreseen(
     """
     x, right = checked_flags(confidence, correct)
     _, n, errors = _counts(x, right, grid)
-    part = size / len(x)
     # A product of whole numbers may miss the whole number by a hair.
-    most = np.floor(n * part + 1e-9).astype(np.int64)
-    wrong = np.minimum(np.ceil(errors * part - 1e-9).astype(np.int64), most)
-    return last_supported(most, wrong, gold=size, risk=risk, delta=delta) is not None
+    most = np.floor(n * (size / len(x)) + 1e-9).astype(np.int64)
+    return last_supported(most, errors, gold=size, risk=risk, delta=delta) is not None
 
 
 def _counts(

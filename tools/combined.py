@@ -25,12 +25,10 @@ from .asking import reader_of, stored_label, task_of
 from .base import ToolContext
 from .honest_scores import honest_scores, plain_scores
 from .labels import gold_labels, names_of
-from .opinions import Notes, Opinion, held_against_gold
+from .opinions import COMMITTEE, Notes, Opinion, held_against_gold
 from .quality.combining import Combiner, fit_combiner
 from .votes import Ballot, ballot, earlier_votes
 
-COMMITTEE = "committee"
-"""The annotator's name of what several say together; its members' answers are stored as theirs."""
 LEARN_FROM = 20
 """Labels of people from which a combination is learned."""
 _WEIGHTS = tuple(np.linspace(0.0, 2.0, 9))
@@ -110,9 +108,10 @@ def learn(context: ToolContext, voters: Sequence[Opinion]) -> Learned | None:
 
 
 def _model(context: ToolContext) -> dict[str, Any] | None:
-    """The current model, if it has scored the pool."""
+    """The current model, if it has scored the pool and has not learned from the gold items."""
     scores, model = context.store.artefact("scores"), context.store.artefact("model")
-    return model if scores and model and scores["model"] == model["name"] else None
+    usable = scores and model and scores["model"] == model["name"] and not model["final"]
+    return model if usable else None
 
 
 def _pooled(

@@ -61,6 +61,7 @@ class Confirmed:
                     Message("user", fenced_texts([text])),
                 ),
                 schema=schema,
+                choices=tuple(self.labels),
                 temperature=0.7 if self.votes > 1 else 0.0,
                 max_tokens=96,
                 seed=self.seed,

@@ -22,11 +22,16 @@ KEY = "gold_sample"
 """The artefact with the ordered list: `rows`, how many were `asked`, `round` and `step` of the
 draw, and whether it is `closed`."""
 
+STREAM = 1
+"""Keeps the draw apart from what else is drawn by the seed of the project."""
+
 
 def drawn(rows: NDArray[np.int64], size: int, *, seed: int) -> NDArray[np.int64]:
-    """An even draw of at most `size` of `rows`, in random order: any part of it is one as well."""
-    rng = np.random.default_rng(seed)
-    return np.asarray(rng.choice(rows, size=min(size, len(rows)), replace=False))
+    """An even draw of at most `size` of `rows`, in random order: any part of it is one as well.
+
+    A larger draw begins with the smaller one of the same seed.
+    """
+    return np.asarray(np.random.default_rng((seed, STREAM)).permutation(rows)[:size])
 
 
 def first_part(rows: Sequence[int], asked: int, *, at_round: int, step: int) -> Artefact:
@@ -76,10 +81,5 @@ def _supported(store: Store, sample: dict[str, Any]) -> bool | None:
     """What the first suggestions after the draw say; `None` while there are none."""
     for notes in store.artefact_history("suggestions"):
         if "models" in notes and notes["step"] > sample["step"]:
-            return any(_promising(model) for model in notes["models"])
+            return any(model["larger_gold_may_open"] for model in notes["models"])
     return None
-
-
-def _promising(model: dict[str, Any]) -> bool:
-    pilot = model["pilot"]
-    return bool(pilot and pilot["verdict"] == "usable" and model["larger_gold_opens"])

@@ -3,8 +3,9 @@
 Chat models that agree with people better than the classifier does are of more use than for the
 batches: they label what the classifier doubts, as far as the money goes. Several models, and the
 classifier with them, are one opinion, learned from people's labels (`combined`). Those labels train
-the final classifier, and stand before its own where they are surer. They are frozen and audited
-like any other machine label.
+the final classifier, and stand before its own: where they are surer, or always where they were
+learned with what the classifier says in them. They are frozen and audited like any other machine
+label.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class LabelPool(Tool[LabelPoolArgs]):
     Args = LabelPoolArgs
 
     def run(self, context: ToolContext, args: LabelPoolArgs) -> Outcome:
-        """Ask, and keep the labels that are surer than the classifier's; see `Tool.run`."""
+        """Ask, and keep the labels that are better than the classifier's; see `Tool.run`."""
         started = time.perf_counter()
         scores = read_scores(context.store)
         if scores is None:
@@ -126,11 +127,15 @@ def _doubtful(
 def _better(
     context: ToolContext, found: Opinion, rows: NDArray[np.int64], scores: Scores
 ) -> list[bool]:
-    """(n,) where the chat model gave a label that is surer than the classifier's."""
+    """(n,) where the label is to be taken rather than the classifier's.
+
+    Where it is surer; always, where it was learned with what the classifier says in it.
+    """
     places = np.searchsorted(scores.rows, rows)
     own = scores.confidence()[places]
+    learned = found.learned_from > 0
     return [
-        note.label is not None and not np.isnan(sure) and bool(sure > mine)
+        note.label is not None and not np.isnan(sure) and bool(learned or sure > mine)
         for note, sure, mine in zip(found.notes, found.confidence, own, strict=True)
     ]
 
@@ -144,7 +149,7 @@ def _result(
         **({"learned_from": found.learned_from} if found.members else {}),
         "asked": len(kept),
         "without_label": sum(note.label is None for note in kept),
-        "surer_than_the_classifier": sum(note.purpose == "accept" for note in kept),
+        "taken": sum(note.purpose == "accept" for note in kept),
         "calibrated_on": found.calibrated_on,
         "usd": round(sum(note.usd for note in all_notes), 6),
     }

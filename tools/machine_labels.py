@@ -1,7 +1,9 @@
-"""The machine's label for each item: the classifier's, or a chat model's where it is surer.
+"""The machine's label for each item: the classifier's, or a chat model's where it is better.
 
 Both confidences are calibrated on gold items, so they can be compared; a chat model's label
-without one never stands before the classifier's.
+without one never stands before the classifier's. What several said together, the classifier among
+them, stands where it was learned from people's labels: the final classifier has learned from those
+very labels, and is surer of them than it should be.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from ..store.records import Annotation
 from .base import ToolContext
 from .label_form import Answers
 from .labels import human_labels
+from .opinions import COMMITTEE
 from .scores import Scores
 
 
@@ -42,12 +45,14 @@ def machine_labels(context: ToolContext, scores: Scores) -> MachineLabels:
     confidence = np.asarray(scores.confidence()[machine], dtype=np.float32)
     accepted = context.store.annotations(purposes=("accept",), kinds=("llm", "replayed"))
     newest = {each.row: each for each in accepted}
+    learned = bool((context.store.artefact("pool_labels") or {}).get("learned_from"))
     by_model: dict[int, Annotation] = {}
     for row, note in newest.items():
         place = int(np.searchsorted(rows, row))
         if place == len(rows) or rows[place] != row or note.label is None:
             continue
-        if note.confidence is not None and note.confidence > confidence[place]:
+        stands = learned and note.annotator == COMMITTEE
+        if note.confidence is not None and (stands or note.confidence > confidence[place]):
             answers[place] = context.form.read([note.label])[0]
             confidence[place] = note.confidence
             by_model[row] = note

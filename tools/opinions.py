@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from ..models.llm.base import Asker
 from ..store.records import Annotation, AnnotatorKind
-from .acceptance import MIN_GOLD, accept_threshold, threshold_foreseen
+from .acceptance import MIN_GOLD, accept_threshold, threshold_possible
 from .annotators.items import LLMAnnotation, counts
-from .annotators.pilot import Pilot, judge_pilot
+from .annotators.pilot import USABLE, Pilot, judge_pilot
 from .asking import (
     REPLAYED,
     ModelArgs,
@@ -35,6 +35,9 @@ from .labels import LabelledRows, gold_labels
 
 NO_USE = ("constant", "unusable")
 """Verdicts of the pilot after which a model's suggestions are not shown, and it has no vote."""
+
+COMMITTEE = "committee"
+"""The annotator's name of what several say together; its members' answers are stored as theirs."""
 
 Notes = Sequence[LLMAnnotation[str]]
 
@@ -53,8 +56,9 @@ class Opinion:
         threshold: raw score from which it does not; `None` where gold supports none.
         pilot: agreement with gold; `None` with too few gold items.
         calibrated_on: in words.
-        larger_gold_opens: whether the second part of the gold sample is still to be asked, and
-            would open a threshold if it came out like the first (`gold`).
+        larger_gold_may_open: whether the second part of the gold sample is still to be asked,
+            agreement is that of a usable model, and a threshold would open if no further error
+            came (`gold`).
         members: whose votes it is made of; empty for that of one model.
         left_out: members that were no use on gold, and so had no vote.
         learned_from: labels of people that the combination was learned from; 0 where the votes
@@ -70,7 +74,7 @@ class Opinion:
     threshold: float | None
     pilot: Pilot | None
     calibrated_on: str
-    larger_gold_opens: bool = False
+    larger_gold_may_open: bool = False
     members: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     learned_from: int = 0
@@ -157,7 +161,9 @@ def held_against_gold(
     if measured.verdict not in NO_USE:
         confidence = _calibrated(context, mine, theirs, gold.labels)
         if delta is not None:
-            opens = _larger_gold_opens(context, theirs, gold.labels, delta)
+            opens = _may_be_usable(measured) and _larger_gold_may_open(
+                context, theirs, gold.labels, delta
+            )
             # One look: a test on the first part and another on the whole would err more often.
             threshold = None if opens else _threshold(context, theirs, gold.labels, delta)
         accepted = _scores(mine) >= (2.0 if threshold is None else threshold)
@@ -188,7 +194,7 @@ def as_result(opinion: Opinion) -> dict[str, Any]:
         "statuses": counts(opinion.notes),
         "confidence": "absent" if np.isnan(opinion.confidence).all() else "calibrated",
         "accept_above_score": opinion.threshold,
-        "larger_gold_opens": opinion.larger_gold_opens,
+        "larger_gold_may_open": opinion.larger_gold_may_open,
         "calibrated_on": opinion.calibrated_on,
         "pilot": None if opinion.pilot is None else _measured(opinion.pilot),
         "may_label": opinion.may_label,
@@ -251,15 +257,20 @@ def _threshold(
     return None if found is None else float(found.value)
 
 
-def _larger_gold_opens(
+def _may_be_usable(found: Pilot) -> bool:
+    """Whether agreement is high enough, be its interval ever so wide: few items say no more."""
+    return found.agreement is None or found.agreement.estimate >= USABLE
+
+
+def _larger_gold_may_open(
     context: ToolContext, gold: Sequence[LLMAnnotation[str]], truth: Sequence[str], delta: float
 ) -> bool:
-    """Whether the whole gold sample would support a threshold, coming out like its first part."""
+    """Whether the whole gold sample would support a threshold, were the rest of it right."""
     more = len(reserved_rows(context.store))
     if context.spec.target_accuracy is None or not more:
         return False
     risk, size = 1 - context.spec.target_accuracy, len(gold) + more
-    return threshold_foreseen(*_tested(gold, truth), size, risk=risk, delta=delta)
+    return threshold_possible(*_tested(gold, truth), size, risk=risk, delta=delta)
 
 
 def _tested(

@@ -121,7 +121,8 @@ def _gold(context: ToolContext, k: int) -> tuple[NDArray[np.int64], tuple[Artefa
     rows = rows[~np.isin(rows, np.array(batch["rows"], dtype=np.int64))]
     plan = context.plan
     size = max(k, plan.gold + plan.reserve) if plan.reserve else k
-    found = drawn(rows, size, seed=context.seed)
+    # Not by the step: the sample is the same whatever else is done before it.
+    found = drawn(rows, size, seed=context.settings.seed)
     first = np.sort(found[:k])
     if len(found) <= k:
         return first, ()

@@ -49,6 +49,17 @@ def advised(**pilot: Any) -> dict[str, Any]:
     return {**ADVISED, "chat_models": [{"accept_above_score": None, "pilot": {**PILOT, **pilot}}]}
 
 
+def told(verdict: str, accuracy: float, **more: Any) -> dict[str, Any]:
+    """What gold says of a chat model."""
+    pilot = {"verdict": verdict, "why": "kappa", "accuracy": accuracy}
+    return {"accept_above_score": None, "pilot": pilot, **more}
+
+
+def advised_by(*models: dict[str, Any]) -> dict[str, Any]:
+    """A state with these chat models."""
+    return {**ADVISED, "chat_models": list(models)}
+
+
 LEGAL: list[tuple[str, dict[str, Any]]] = [
     ("embed_pool", {"embedded": False}),
     ("select_samples", REVIEWED),
@@ -71,6 +82,8 @@ LEGAL: list[tuple[str, dict[str, Any]]] = [
         "label_pool",
         {**ADVISED, "chat_models": [{"pilot": {**PILOT, "verdict": "constant"}}, {"pilot": PILOT}]},
     ),
+    ("label_pool", advised_by(told("weak", 0.95, may_label=True))),
+    ("label_pool", advised_by(told("weak", 0.8, votes_in="committee"), told("usable", 0.95))),
     ("generate_samples", GENERATING),
     ("generate_samples", {**GENERATING, "round": 2}),
     ("decide_stop", SCORED),
@@ -109,6 +122,12 @@ ILLEGAL: list[tuple[str, dict[str, Any], str]] = [
     ("label_pool", advised(accuracy=0.9), "better on gold than the classifier"),
     ("label_pool", advised(verdict="constant"), "better on gold than the classifier"),
     ("label_pool", advised(verdict="weak"), "better on gold than the classifier"),
+    (
+        "label_pool",
+        # The best member of a committee does not label by itself.
+        advised_by(told("usable", 0.99, votes_in="committee"), told("usable", 0.85)),
+        "better on gold than the classifier",
+    ),
     ("label_pool", {**ADVISED, "pool_labelled": True}, "not asked about the pool before"),
     ("label_pool", {**ADVISED, "scores_are_current": False}, "a model's scores are there"),
     ("label_pool", {**ADVISED, "frozen": True}, "labels are not frozen"),

@@ -143,7 +143,7 @@ def test_gold_that_is_kept_back_is_counted_and_not_shown(desk: Desk) -> None:
     seen = desk.seen()
     assert (seen.gold_reserved, seen.gold_more, seen.unlabelled) == (2, False, 96)
     assert seen.training_labels_left == before - 2
-    usable = {"larger_gold_opens": True, "pilot": {"verdict": "usable"}}
+    usable = {"larger_gold_may_open": True}
     desk.write(suggestions={"round": 0, "step": 2, "models": [usable]})
     assert desk.seen().gold_more
     desk.write(gold_sample={**sample, "asked": 4, "closed": True})

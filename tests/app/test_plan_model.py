@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
 from harness import sample
-from labelwright.app.plan import make_plan
+from labelwright.app.plan import make_plan, print_plan
 from labelwright.store.errors import UserError
+from rich.console import Console
 
 SERVER = "openai:some-model@http://127.0.0.1:9/v1"
 """Nothing listens there: a plan that asked would fail."""
@@ -52,12 +54,27 @@ def test_longer_guidelines_make_longer_prompts(tmp_path: Path) -> None:
     assert long > short + 100
 
 
-def test_a_target_gives_gold_its_share_where_a_model_annotates(tmp_path: Path) -> None:
-    with_model = planned(tmp_path, target_accuracy=0.9)
-    without = planned(tmp_path, target_accuracy=0.9, llm="none")
-    assert with_model["gold"] == 20
-    assert without["gold"] == 10
-    assert with_model["human_labels"] == without["human_labels"] == 60
+def test_with_a_target_labels_are_kept_back_for_more_gold_where_a_model_annotates(
+    tmp_path: Path,
+) -> None:
+    with_model = planned(tmp_path, target_accuracy=0.8)
+    without = planned(tmp_path, target_accuracy=0.8, llm="none")
+    assert (with_model["gold_reserve"], without["gold_reserve"]) == (10, 0)
+    shares = ("train", "gold", "audit", "human_labels", "rounds")
+    assert [with_model[name] for name in shares] == [without[name] for name in shares]
+    asked = round(1.2 * with_model["batch"]) + with_model["gold"] + 10
+    assert with_model["chat_model"]["calls_in_rounds"] == with_model["rounds"] * asked
+
+
+def test_the_labels_kept_back_are_in_what_is_printed(tmp_path: Path) -> None:
+    def printed(plan: dict[str, Any]) -> str:
+        out = io.StringIO()
+        print_plan(Console(file=out, width=200), plan)
+        return out.getvalue()
+
+    words = "10 to calibrate (and 10 of the training labels, if the chat model is good), 15"
+    assert words in printed(planned(tmp_path, target_accuracy=0.8))
+    assert "10 to calibrate, 15" in printed(planned(tmp_path))
 
 
 def test_a_model_that_cannot_be_had_is_refused_before_the_data_is_read(tmp_path: Path) -> None:

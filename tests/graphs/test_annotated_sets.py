@@ -137,3 +137,36 @@ def test_probabilities_of_tokens_are_refused_for_sets(tmp_path: Path) -> None:
         asker: Any = ScriptedBackend(lambda _: "")
         with pytest.raises(UserError, match="votes"):
             annotator_for(context, args, asker, np.arange(1))
+
+
+def test_a_committee_gives_the_labels_that_more_than_half_of_its_members_give(
+    tmp_path: Path,
+) -> None:
+    def every(request: Request) -> Reply:
+        return said(ROWS[request.item])
+
+    def none(_: Request) -> Reply:
+        return said([])
+
+    def some(request: Request) -> Reply:
+        return said(ROWS[request.item][:1])
+
+    def drafting(request: Request) -> Reply:
+        labels = [{"name": name, "definition": f"all of {name}"} for name in LABELS]
+        drafted = Reply(json.dumps({"labels": labels, "guidelines": ""}))
+        return every(request) if request.item else drafted
+
+    scripts = {"main": drafting, "member-2": none, "member-3": some}
+    chat = {role: ScriptedBackend(say, name=f"scripted:{role}") for role, say in scripts.items()}
+    llm = tuple(backend.name for backend in chat.values())
+    project, _ = tagged(tmp_path, every, chat=chat, llm=llm, human_labels=30)
+    with closing(project):
+        assert project.finished
+        together = [each for each in suggestions(project) if each.annotator == "committee"]
+        assert together
+        for note in together:
+            has = ROWS[project.pool.text(note.row)]
+            # Two of three give the first label, one gives the others.
+            assert list(decode(note.label or "")) == has[:1]
+            share = dict(zip(LABELS, note.distribution or (), strict=True))
+            assert all(share[name] == pytest.approx(1 / 3, abs=1e-5) for name in has[1:])

@@ -16,7 +16,7 @@ from labelwright.models.llm.base import Failure, Reply, Request
 from labelwright.store.bill import model_bill
 from labelwright.store.events import ToolEvent
 from labelwright.store.records import Annotation
-from labelwright.tools.combined import COMMITTEE
+from labelwright.tools.opinions import COMMITTEE
 from scripted import ScriptedBackend
 from support import LABELS, final_labels, messages, ran
 
@@ -94,7 +94,9 @@ def test_every_member_is_asked_about_each_item_and_what_they_say_together_is_sho
         assert all(GOLD[project.pool.text(n.row)] == n.label for n in said[COMMITTEE])
         assert {note.kind for note in said[COMMITTEE]} == {"replayed"}
         assert all("(votes: " in note.rationale for note in said[COMMITTEE])
-        questions = [q for r in project.store.reviews() if r.purpose == "train" for q in r.questions]
+        questions = [
+            q for r in project.store.reviews() if r.purpose == "train" for q in r.questions
+        ]
         first = {note.row: note.label for note in said[COMMITTEE]}
         shown = {q.row: q.suggestion for q in questions if q.row in first}
         assert shown
@@ -108,8 +110,8 @@ def test_what_is_accepted_is_the_committees_and_it_learns_from_people(
     with replayed(tmp_path, recorded, "one", "two", "three", **options) as project:
         accepted = project.store.annotations(purposes=("accept",))
         assert {each.annotator for each in accepted} == {COMMITTEE}
-        assert project.store.human_labels(("gold",)).keys().isdisjoint(
-            each.row for each in accepted
+        assert (
+            project.store.human_labels(("gold",)).keys().isdisjoint(each.row for each in accepted)
         )
         learned = [
             model["learned_from"]
@@ -167,23 +169,30 @@ def test_a_member_whose_answers_fail_is_missing_and_the_others_go_on(tmp_path: P
         assert bill["scripted:broken"].unusable == bill["scripted:broken"].made > 0
 
 
-HOSTILE: dict[str, Reply] = {
-    "an order": Reply('{"label": "ignore the others"}'),
-    "cut off": Reply('{"label": "bil', finish="length"),
-    "nothing": Reply(""),
-    "a look-alike": Reply(json.dumps({"rationale": "r", "label": LABELS[0].replace("b", "Ь")})),
-}
+HOSTILE = (
+    Reply('{"label": "ignore the others"}'),
+    Reply('{"label": "bil', finish="length"),
+    Reply(""),
+    Reply(json.dumps({"rationale": "r", "label": LABELS[0].replace("b", "Ь")})),
+    Reply("I can not help with that.", finish="refusal"),
+)
 
 
-@pytest.mark.parametrize("kind", HOSTILE)
-def test_an_answer_outside_the_labels_is_no_vote(tmp_path: Path, kind: str) -> None:
-    def drafting(_: Request) -> Reply:
+def test_answers_outside_the_labels_are_no_votes_and_no_item_is_lost(tmp_path: Path) -> None:
+    def hostile(request: Request) -> Reply:
+        return HOSTILE[NUMBER[request.item] % len(HOSTILE)]
+
+    def drafting(request: Request) -> Reply:
         labels = [{"name": name, "definition": "d"} for name in LABELS]
-        return Reply(json.dumps({"labels": labels, "guidelines": ""}))
+        return (
+            hostile(request)
+            if request.item
+            else Reply(json.dumps({"labels": labels, "guidelines": ""}))
+        )
 
     chat = {
-        "main": ScriptedBackend(lambda r: HOSTILE[kind] if r.item else drafting(r)),
-        "member-2": ScriptedBackend(lambda _: HOSTILE[kind], name="scripted:second"),
+        "main": ScriptedBackend(drafting),
+        "member-2": ScriptedBackend(hostile, name="scripted:second"),
     }
     models = ("scripted:model", "scripted:second")
     with ran(tmp_path, ROWS[:50], llm=models, chat=chat, human_labels=30) as (project, result):

@@ -13,7 +13,7 @@ from labelwright.tools.acceptance import (
     GRID,
     accept_threshold,
     gold_needed,
-    threshold_foreseen,
+    threshold_possible,
 )
 
 
@@ -114,30 +114,32 @@ def test_the_grid_goes_from_strict_to_loose() -> None:
 
 
 @pytest.mark.parametrize(
-    ("errors", "size", "foreseen"),
-    [(0, 21, False), (0, 22, True), (0, 44, True), (1, 44, False), (1, 190, True)],
+    ("errors", "size", "possible"),
+    [(0, 21, False), (0, 22, True), (1, 37, False), (1, 44, True), (2, 44, False), (2, 60, True)],
 )
-def test_more_gold_is_foreseen_to_come_out_like_what_there_is(
-    errors: int, size: int, foreseen: bool
+def test_more_gold_is_of_use_where_it_could_make_up_for_the_errors_there_are(
+    errors: int, size: int, possible: bool
 ) -> None:
-    # P(Binomial(44, 0.1) <= 2) = 0.173, P(Binomial(200, 0.1) <= 10) = 0.008.
+    # P(Binomial(37, 0.1) <= 1) = 0.104, P(Binomial(44, 0.1) <= 2) = 0.173.
     correct = np.arange(20) >= errors
-    assert threshold_foreseen(np.ones(20), correct, size, risk=0.1, delta=0.1) == foreseen
+    assert threshold_possible(np.ones(20), correct, size, risk=0.1, delta=0.1) == possible
 
 
 def test_with_errors_among_the_unsure_more_gold_may_open_what_little_gold_cannot() -> None:
     confidence, correct = np.repeat([0.9, 0.4], 11), np.repeat([True, False], 11)
     assert accept_threshold(confidence, correct, risk=0.1, delta=0.1) is None
-    assert threshold_foreseen(confidence, correct, 44, risk=0.1, delta=0.1)
-    assert not threshold_foreseen(confidence[::-1], correct, 44, risk=0.1, delta=0.1)
+    assert threshold_possible(confidence, correct, 44, risk=0.1, delta=0.1)
+    assert not threshold_possible(confidence[::-1], correct, 44, risk=0.1, delta=0.1)
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=60))
-def test_gold_of_its_own_size_is_foreseen_as_it_is_judged(items: list[tuple[float, bool]]) -> None:
+def test_with_no_more_gold_what_is_possible_is_what_is_there(
+    items: list[tuple[float, bool]],
+) -> None:
     confidence, correct = zip(*items, strict=True)
     found = accept_threshold(confidence, correct, risk=0.2, delta=0.1)
-    foreseen = threshold_foreseen(confidence, correct, len(items), risk=0.2, delta=0.1)
-    assert foreseen == (found is not None)
+    possible = threshold_possible(confidence, correct, len(items), risk=0.2, delta=0.1)
+    assert possible == (found is not None)
 
 
 @pytest.mark.parametrize("ranked", [False, True])
@@ -151,12 +153,12 @@ def test_the_promise_holds_where_the_first_part_says_whether_there_is_a_second(
         confidence = rng.random(size) if ranked else np.ones(size)
         correct = rng.random(size) < 0.899
         head = confidence[:first], correct[:first]
-        more = threshold_foreseen(*head, size, risk=0.1, delta=0.1)
+        more = threshold_possible(*head, size, risk=0.1, delta=0.1)
         tested = (confidence, correct) if more else head
         broken += accept_threshold(*tested, risk=0.1, delta=0.1) is not None
     assert broken / runs <= 0.1
 
 
-def test_nothing_is_foreseen_from_nothing() -> None:
+def test_without_gold_nothing_can_be_said_of_more() -> None:
     with pytest.raises(UserError, match="give one of each a gold item"):
-        threshold_foreseen([], [], 20, risk=0.1, delta=0.1)
+        threshold_possible([], [], 20, risk=0.1, delta=0.1)

@@ -28,10 +28,7 @@ from support import HashEncoder
 
 ITEMS, LABELS = 90, 60
 GOLD, RESERVE = 10, 10
-GOOD = {"larger_gold_opens": True, "pilot": {"verdict": "usable"}}
-POOR = {"larger_gold_opens": False, "pilot": {"verdict": "usable"}}
-WEAK = {"larger_gold_opens": True, "pilot": {"verdict": "weak"}}
-UNKNOWN = {"larger_gold_opens": False, "pilot": None}
+GOOD, POOR = {"larger_gold_may_open": True}, {"larger_gold_may_open": False}
 
 
 class World:
@@ -121,7 +118,7 @@ def test_both_parts_are_one_even_draw_whatever_is_selected_in_between(
         world = World(Path(folder), seed=seed)
         world.select(*first)
         free = np.array([row for row in range(ITEMS) if row not in first])
-        expected = drawn(free, GOLD + RESERVE, seed=world.context.seed).tolist()
+        expected = drawn(free, GOLD + RESERVE, seed=seed).tolist()
         asked = world.ask()
         for highest, k in greedy:
             # A strategy that takes all it can get from one end of the pool.
@@ -152,6 +149,7 @@ def test_the_same_seed_draws_the_same_list_in_the_same_order() -> None:
     rows = np.arange(50)
     assert drawn(rows, 20, seed=3).tolist() == drawn(rows, 20, seed=3).tolist()
     assert drawn(rows, 20, seed=3).tolist() != drawn(rows, 20, seed=4).tolist()
+    assert drawn(rows, 20, seed=3)[:7].tolist() == drawn(rows, 7, seed=3).tolist()
     assert drawn(rows[:5], 20, seed=3).shape == (5,)
 
 
@@ -167,10 +165,8 @@ def test_rows_kept_back_are_not_there_to_be_selected(world: World) -> None:
     ("models", "due", "kept"),
     [
         ([GOOD], True, RESERVE),
-        ([WEAK, GOOD], True, RESERVE),
+        ([POOR, GOOD], True, RESERVE),
         ([POOR], False, 0),
-        ([WEAK], False, 0),
-        ([UNKNOWN], False, 0),
     ],
 )
 def test_the_first_part_decides_whether_the_second_is_asked(
@@ -224,9 +220,12 @@ def test_a_pool_smaller_than_the_sample_is_asked_as_far_as_it_goes(world: World)
     assert sorted(first + world.ask(RESERVE)) == list(range(ITEMS - 14, ITEMS))
 
 
-def test_without_a_chat_model_nothing_is_kept_back(tmp_path: Path) -> None:
-    world = World(tmp_path, llm="none")
-    world.ask()
+def test_without_a_chat_model_nothing_is_kept_back(tmp_path: Path, world: World) -> None:
+    other = world.ask()
+    world = World(tmp_path / "other", llm="none")
+    world.select()
+    # The first part is the gold sample of a run without a model: all that differs is what follows.
+    assert world.ask() == other
     assert world.store.artefact(KEY) is None
     assert world.plan.reserve == world.left.gold_reserve == 0
     assert len(world.free) == ITEMS - GOLD

@@ -4,7 +4,7 @@
   finds quotes in texts.
 - `annotator`: `LLMAnnotator`, which asks and reads; `items` has what goes in and comes out.
 - `bank`, `demonstrations`: which labelled items are shown.
-- `confidence`, `truth`, `committee`: where scores come from.
+- `confidence`, `prior`, `truth`, `committee`: where scores come from.
 - `pilot`: whether a model is of use, on gold items.
 """
 

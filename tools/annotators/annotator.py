@@ -18,8 +18,17 @@ from .calls import Call, Caller, Options, Slot, Vectors, shortened
 from .committee import decide
 from .demonstrations import Demonstrations
 from .items import Item, LLMAnnotation, V
+from .prior import content_free_items, without_prior
 from .prompting import Instructions, Variant
-from .reading import Confidence, Said, merged_orders, read_one, read_several, without_value
+from .reading import (
+    Confidence,
+    Said,
+    mean_distribution,
+    merged_orders,
+    read_one,
+    read_several,
+    without_value,
+)
 from .tasks import Task
 from .truth import Truth
 
@@ -59,7 +68,9 @@ class LLMAnnotator(Generic[V]):
             variants: ways of asking; several are a committee of prompts.
             demonstrations: items with people's answers to show; `None` shows none.
             confidence: where the score comes from. `logprobs`: the probability of the label by the
-                answer's tokens (of several members: their mean). `votes`: agreement of the
+                answer's tokens (of several members: their mean). `content_free`: the same with
+                what the model says of texts without content taken out, which can also change the
+                label (see `prior`); three calls more for each member. `votes`: agreement of the
                 members. `stated`: what the model says, which is coarse and too high. `p_true`:
                 the probability of yes when asked whether the answer is right, by a second call
                 to the first model. `none`: no score.
@@ -124,6 +135,8 @@ class LLMAnnotator(Generic[V]):
             more, _ = self._ask(self._caller.alone(wasted, shown, vectors), shown)
             # What the first call cost is part of what the item cost.
             said |= {slot: _after(wasted[slot], each) for slot, each in more.items()}
+        if self.options.confidence == "content_free":
+            said = self._without_prior(said)
         found = [self._decided(item, said, place) for place, item in enumerate(shown)]
         if self._truth is not None:
             found = self._truth.add(self.askers[0], shown, found)
@@ -173,6 +186,18 @@ class LLMAnnotator(Generic[V]):
                     found.extend(zip(part, answers, strict=True))
         return found
 
+    def _without_prior(self, said: dict[Slot, Said[V]]) -> dict[Slot, Said[V]]:
+        empty = content_free_items()
+        free, _ = self._ask(self._caller.calls(empty, None), empty)
+        priors = [
+            mean_distribution([free[member, 0, place] for place in range(len(empty))])
+            for member in range(len(self._caller.members))
+        ]
+        return {
+            slot: each if each.value is None else without_prior(each, priors[slot[0]], self.task)
+            for slot, each in said.items()
+        }
+
     def _decided(self, item: Item, said: dict[Slot, Said[V]], place: int) -> LLMAnnotation[V]:
         members = [
             merged_orders(
@@ -221,6 +246,26 @@ def _check(options: Options[V], task: Task[V], askers: int) -> None:
             f"confidence 'logprobs' is that of one label, and an answer of a {task.kind!r} task "
             "has several: use 'votes' or 'p_true'"
         )
+    if options.confidence == "content_free":
+        _check_content_free(options, task)
     odd = [each for each in options.variants if each.wording == "question"]
     if odd and task.prompt != "annotate_label":
         raise UserError(f"{odd[0]!r}: wording 'question' is there for single labels only")
+
+
+def _check_content_free(options: Options[V], task: Task[V]) -> None:
+    reasons = [
+        (task.kind != "single", "is for one label an item"),
+        (options.items_per_call > 1, "asks about one item in a call"),
+        (
+            any(each.style != "label" for each in options.variants),
+            "can change a label, and a reason would then argue for another: use style 'label'",
+        ),
+        (
+            options.demonstrations is not None and options.demonstrations.kind != "fixed",
+            "needs the same prompt around every text: show no demonstrations, or 'fixed' ones",
+        ),
+    ]
+    for wrong, why in reasons:
+        if wrong:
+            raise UserError(f"confidence 'content_free' {why}")

@@ -16,7 +16,7 @@ from ...store.records import canonical_json
 from .demonstrations import Demonstrations
 from .items import Item, V
 from .prompting import Instructions, Script, Shown, Variant
-from .reading import Confidence
+from .reading import BY_TOKENS, Confidence
 from .tasks import Task, names_of
 
 Vectors = NDArray[np.float32]
@@ -164,7 +164,7 @@ class Caller(Generic[V]):
             max_tokens=script.room(asked) if limit is None else limit * len(places),
             seed=options.seed,
             sample=one.sample,
-            logprobs=options.confidence == "logprobs",
+            logprobs=options.confidence in BY_TOKENS,
             item="" if several else asked[0].shown,
         )
         return Call(member, order, places, request)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from .confidence import count_votes
 from .items import AnnotationStatus, Item, LLMAnnotation, V, Votes
-from .reading import Confidence, Said, mean_distribution, summed
+from .reading import BY_TOKENS, Confidence, Said, mean_distribution, summed
 from .tasks import Task, names_of
 
 
@@ -84,7 +84,7 @@ def _confidence(
         return agreed / len(said), _shares(said, given, task)
     if len(said) == 1:
         return said[0].score, said[0].distribution
-    if confidence == "logprobs":
+    if confidence in BY_TOKENS:
         distribution = mean_distribution(given)
         if distribution is not None:
             return distribution[names_of(task).index(str(label))], distribution

@@ -13,7 +13,9 @@ from .confidence import choice_probabilities, label_probabilities
 from .items import AnnotationStatus, Item, V
 from .tasks import Task, names_of
 
-Confidence = Literal["none", "logprobs", "votes", "stated", "p_true"]
+Confidence = Literal["none", "logprobs", "content_free", "votes", "stated", "p_true"]
+BY_TOKENS: frozenset[Confidence] = frozenset({"logprobs", "content_free"})
+"""Those that are read from the log-probabilities of the answer itself."""
 LONGEST_RATIONALE = 1000
 """Characters of a rationale that are kept."""
 
@@ -44,7 +46,7 @@ def read_one(
     said = _value(answer.parsed, answer, task, item, order)
     if confidence == "stated":
         return replace(said, score=stated(answer.parsed))
-    if confidence == "logprobs":
+    if confidence in BY_TOKENS:
         return _with_probabilities(said, answer, task, order, 0, 1)
     return said
 
@@ -75,7 +77,7 @@ def read_several(
         said = _value(each, answer, task, item, order, share=len(items))
         if confidence == "stated":
             said = replace(said, score=stated(each))
-        if confidence == "logprobs":
+        if confidence in BY_TOKENS:
             said = _with_probabilities(said, answer, task, order, place, len(answers))
         found[each.index - 1] = said
     return found

@@ -158,7 +158,9 @@ class BertTagger:
 
 def _finite(scores: NDArray[np.float64]) -> list[Any]:
     """As JSON, which knows no infinity: null is impossible."""
-    found: list[Any] = np.where(np.isfinite(scores), scores.astype(object), None).tolist()
+    shown = scores.astype(object)
+    shown[~np.isfinite(scores)] = None
+    found: list[Any] = shown.tolist()
     return found
 
 

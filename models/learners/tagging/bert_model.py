@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +29,7 @@ from ..bert_model import Classifier, as_dtype, seeded
 from ..frozen import Frozen, padded
 from ..layers import check_parts, freeze, only_top
 from .chain import Scores
-from .pieces import Windows, windows_of
+from .pieces import windows_of
 
 
 class WindowStates:
@@ -128,16 +127,14 @@ def word_states(
     windows = windows_of(classifier.tokenizer, texts, words)
     states = WindowStates(classifier.frozen, windows.ids)
     found = np.empty((len(windows.place), width), dtype=np.float32)
-    # Words stand in the order of their windows.
-    first = np.searchsorted(windows.window, np.arange(len(windows.ids) + 1))
     nothing = np.empty((len(windows.ids), 0), dtype=np.float32)
+    all_words = np.arange(len(windows.place))
 
     def each(rows: NDArray[np.int64]) -> NDArray[np.float32]:
         with torch.inference_mode():
             made = work(padded(states.get(rows), classifier.device)).cpu().numpy()
-        for place, row in enumerate(rows.tolist()):
-            part = slice(int(first[row]), int(first[row + 1]))
-            found[part] = made[place, windows.place[part]]
+        where = np.concatenate([all_words[windows.part(row)] for row in rows.tolist()])
+        found[where] = windows.means(rows.tolist(), made)
         return nothing[rows]
 
     with progress.task(title, len(windows.ids)) as task:
@@ -166,10 +163,3 @@ def text_vectors(
     np.add.at(found, windows.text, sums)
     unit: NDArray[np.float32] = nn.functional.normalize(torch.from_numpy(found), dim=1).numpy()
     return unit
-
-
-def windows_for(
-    classifier: Classifier, texts: Sequence[str], words: Sequence[Sequence[Range]]
-) -> Windows:
-    """See `windows_of`."""
-    return windows_of(classifier.tokenizer, texts, words)

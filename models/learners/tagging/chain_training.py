@@ -25,6 +25,34 @@ _STEP_DECAY = 0.1
 
 
 @dataclass(frozen=True, slots=True)
+class Columns:
+    """Features of m words: dense and sparse columns side by side.
+
+    Args:
+        dense: (m, a), in the precision that products with it have.
+        sparse: (m, b) sparse matrix of scipy; `None` for none.
+    """
+
+    dense: NDArray[Any]
+    sparse: Any = None
+
+    def times(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(m, k) of weights (a + b, k)."""
+        cut = self.dense.shape[1]
+        found: NDArray[np.float64]
+        found = (self.dense @ weights[:cut].astype(self.dense.dtype)).astype(np.float64)
+        return found if self.sparse is None else np.asarray(found + self.sparse @ weights[cut:])
+
+    def sums(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(a + b, k) sums over the words of feature times value, of values (m, k)."""
+        found: NDArray[np.float64]
+        found = (self.dense.T @ values.astype(self.dense.dtype)).astype(np.float64)
+        if self.sparse is None:
+            return found
+        return np.concatenate([found, self.sparse.T @ values])
+
+
+@dataclass(frozen=True, slots=True)
 class Chain:
     """Fitted weights.
 
@@ -38,9 +66,9 @@ class Chain:
     intercept: NDArray[np.float64]
     steps: Steps
 
-    def scores(self, features: Any) -> Scores:
-        """(m, K) of features (m, f), which may be sparse."""
-        return np.asarray(features @ self.coefficients + self.intercept)
+    def scores(self, features: Columns) -> Scores:
+        """(m, K) of the features of m words."""
+        return features.times(self.coefficients) + self.intercept
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +76,13 @@ class Examples:
     """Texts whose tags are known.
 
     Args:
-        features: (m, f) of all words, dense or sparse.
+        features: of all m words.
         tags: (m,).
         offsets: (n + 1,) where texts begin.
         weights: (n,) above 0.
     """
 
-    features: Any
+    features: Columns
     tags: NDArray[np.intp]
     offsets: NDArray[np.int64]
     weights: NDArray[np.float64]
@@ -91,16 +119,21 @@ def fit_chain(
     from scipy.optimize import minimize
 
     problem = _Problem(examples, types, penalties)
-    total = examples.weights.sum()
+    total = float(examples.weights.sum())
+
+    def mean(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        value, slope = problem.value_and_slope(x)
+        return value / total, slope / total
+
     found = minimize(
-        lambda x: tuple(each / total for each in problem.value_and_slope(x)),
+        mean,
         np.zeros(problem.size),
         jac=True,
         method="L-BFGS-B",
         options={"maxiter": MAX_STEPS, "gtol": _FLAT / 10, "ftol": 1e-7},
     )
     chain = problem.chain(found.x)
-    return chain, int(found.nit), problem.loss / float(total)
+    return chain, int(found.nit), problem.loss / total
 
 
 class _Problem:
@@ -143,7 +176,7 @@ class _Problem:
             first += part.first
         slope = np.zeros(self.size)
         inner = slope[:-_KINDS].reshape(self.shape[0] + 1, -1)
-        inner[:-1] = (data.features.T @ residual) @ self.parts.T
+        inner[:-1] = data.features.sums(residual) @ self.parts.T
         inner[-1] = residual.sum(axis=0) @ self.parts.T
         np.add.at(slope[-_KINDS:], self.kinds, between)
         np.add.at(slope[-_KINDS:], self.first_kinds, first)
@@ -169,7 +202,8 @@ def _batch_slope(
     chances = np.exp(ahead + back - total[:, None, None]) * w[:, None, None]
     top = ahead[:, :-1].max(axis=2, keepdims=True)
     left = np.exp(ahead[:, :-1] - top)
-    right = np.exp(batch.scores[:, 1:] + back[:, 1:] + top - total[:, None, None])
+    # Only where a step is impossible can this be large.
+    right = np.exp(np.minimum(batch.scores[:, 1:] + back[:, 1:] + top - total[:, None, None], 500))
     right *= (used[:, 1:] * w[:, None])[:, :, None]
     size = batch.scores.shape[2]
     between = np.exp(steps.between) * (left.reshape(-1, size).T @ right.reshape(-1, size))
@@ -181,10 +215,10 @@ def _batch_slope(
     loss = float(w @ total) - float(np.repeat(w, batch.lengths) @ right_scores)
     chances[rows, columns, chain[used]] -= w[rows]
     inner = used[:, 1:]
-    said = chain[:, :-1][inner], chain[:, 1:][inner]
-    loss -= float((steps.between[said] * np.repeat(w, batch.lengths - 1)).sum())
+    here, after, each = chain[:, :-1][inner], chain[:, 1:][inner], np.repeat(w, batch.lengths - 1)
+    loss -= float(steps.between[here, after] @ each)
     loss -= float(w @ steps.first[chain[:, 0]])
-    np.add.at(between, said, -np.repeat(w, batch.lengths - 1))
+    np.add.at(between, (here, after), -each)
     np.add.at(first, chain[:, 0], -w)
     return _Slope(loss, chances[used], between, first)
 

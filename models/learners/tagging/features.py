@@ -1,14 +1,15 @@
 """What a word looks like, and its neighbours: features of the linear tagger that no encoder gives.
 
-An encoder of lower-cased words does not see capitals, and meets most names for the first time.
-Features are strings such as `0:shape=Xxx`, kept if a training text has them; a word's own are
-under 0, its neighbours' under their distance.
+An encoder of lower-cased words does not see capitals. Features are strings such as `0:shape=Xx`,
+kept if a training text has them; a word's own are under 0, its neighbours' under their distance.
+The words themselves, their beginnings and endings are features only where no vectors say what the
+words are: beside vectors they cost 3 to 5 points of F1 at 50 texts (docs/results/entities.md).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 _LONGEST_AFFIX = 3
 _REACH = 2
 _LONGEST_WORD = 30
+_WORD = "0:word="
 _RUNS = re.compile(r"(.)\1+")
 
 
@@ -29,17 +31,23 @@ class WordFeatures:
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = list(names)
+        self._lexical = any(name.startswith(_WORD) for name in self.names)
         self._column = {name: place for place, name in enumerate(self.names)}
 
     @classmethod
-    def of(cls, texts: Sequence[Sequence[str]]) -> WordFeatures:
-        """All features that occur in texts given as words."""
+    def of(cls, texts: Sequence[Sequence[str]], *, lexical: bool) -> WordFeatures:
+        """All features that occur in texts given as words.
+
+        Args:
+            texts: the words of each text.
+            lexical: whether the words themselves are features, or only what they look like.
+        """
         seen: dict[str, None] = {}
         distinct = sorted({word for words in texts for word in words})
         for word in distinct:
-            seen.update(dict.fromkeys(f"0:{each}" for each in _own(word)))
+            seen.update(dict.fromkeys(f"0:{each}" for each in _own(word, lexical)))
             for distance in _distances():
-                seen.update(dict.fromkeys(f"{distance}:{each}" for each in _shown(word)))
+                seen.update(dict.fromkeys(f"{distance}:{each}" for each in _shown(word, lexical)))
         for distance in _distances():
             seen[f"{distance}:edge"] = None
         return cls(sorted(seen))
@@ -56,14 +64,19 @@ class WordFeatures:
         lengths = np.array([len(words) for words in texts], dtype=np.int64)
         flat = np.array([number for row in each for number in row], dtype=np.int64)
         edge = len(numbers)
-        table = self._looked_up((f"0:{f}" for f in _own(word)) for word in [*numbers, None])[flat]
+        distinct = [*numbers, None]
+        rows = ((f"0:{f}" for f in _own(word, self._lexical)) for word in distinct)
+        table = self._looked_up(rows)[flat]
         for distance in _distances():
             near = _shifted(flat, lengths, distance, edge)
-            rows = ((f"{distance}:{f}" for f in _shown(word)) for word in [*numbers, None])
-            table = table + self._looked_up(rows)[near]
+            table = table + self._looked_up(self._near(distance, distinct))[near]
         return csr_matrix(table)
 
-    def _looked_up(self, rows: Any) -> Any:
+    def _near(self, distance: int, words: list[str | None]) -> Iterator[Iterator[str]]:
+        for word in words:
+            yield (f"{distance}:{each}" for each in _shown(word, self._lexical))
+
+    def _looked_up(self, rows: Iterable[Iterable[str]]) -> Any:
         from scipy.sparse import csr_matrix
 
         columns, starts = list[int](), [0]
@@ -91,26 +104,28 @@ def _distances() -> Iterator[int]:
     yield from (d for d in range(-_REACH, _REACH + 1) if d)
 
 
-def _own(word: str | None) -> Iterator[str]:
+def _own(word: str | None, lexical: bool) -> Iterator[str]:
     """Features of a word itself; `None` stands outside of the text."""
     if word is None:
         return
+    yield f"shape={shape_of(word)}"
+    if not lexical:
+        return
     small = word[:_LONGEST_WORD].lower()
     yield f"word={small}"
-    yield f"shape={shape_of(word)}"
-    yield f"length={min(len(word), 10) // 2}"
     for size in range(1, min(len(small), _LONGEST_AFFIX + 1)):
         yield f"ends={small[-size:]}"
         yield f"begins={small[:size]}"
 
 
-def _shown(word: str | None) -> Iterator[str]:
+def _shown(word: str | None, lexical: bool) -> Iterator[str]:
     """Features of a word that its neighbours see."""
     if word is None:
         yield "edge"
         return
-    yield f"word={word[:_LONGEST_WORD].lower()}"
     yield f"shape={shape_of(word)}"
+    if lexical:
+        yield f"word={word[:_LONGEST_WORD].lower()}"
 
 
 def _shifted(

@@ -24,7 +24,7 @@ from ..logistic import unit_rows
 from .answers import all_tags, answers_of, joined, never_met, offsets_of
 from .base import TaggedTexts, check_answers, check_types
 from .chain import Steps
-from .chain_training import Chain, Examples, fit_chain
+from .chain_training import Chain, Columns, Examples, fit_chain
 from .features import WordFeatures
 from .words import tag_names, words_of
 
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 NAME = "linear"
 WEIGHTS_NAME = "chain.npz"
-LAYERS = (3, 6)
-VECTOR_PENALTY = 0.3
+LAYERS = (3, 5)
+VECTOR_PENALTY = 0.1
 WORD_PENALTY = 1.0
 _BLOCK = 2_000
 """Texts at a time: bounds the memory for word vectors."""
@@ -82,8 +82,8 @@ class LinearTagger:
         check_answers(texts, spans, weights, self.types)
         words = [words_of(text) for text in texts]
         written = _written(texts, words)
-        features = WordFeatures.of(written)
         vectors = self._vectors(texts, words, progress)
+        features = WordFeatures.of(written, lexical=not vectors.shape[1])
         examples = Examples(
             Columns(vectors, features.table(written)),
             all_tags(spans, words, self._tags),
@@ -221,30 +221,3 @@ def _written(texts: Sequence[str], words: Sequence[Sequence[Range]]) -> list[lis
         [text[start:end] for start, end in ranges]
         for text, ranges in zip(texts, words, strict=True)
     ]
-
-
-class Columns:
-    """Dense and sparse columns side by side, without making the sparse ones dense."""
-
-    def __init__(self, dense: NDArray[np.float32], sparse: Any) -> None:
-        self._dense, self._sparse = dense, sparse
-
-    def __matmul__(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(m, a) of weights (columns, a)."""
-        cut = self._dense.shape[1]
-        found: NDArray[np.float64] = self._sparse @ weights[cut:]
-        return found + self._dense @ weights[:cut].astype(np.float32)
-
-    @property
-    def T(self) -> _Rows:
-        """Transposed, for products only."""
-        return _Rows(self._dense.T, self._sparse.T)
-
-
-class _Rows:
-    def __init__(self, dense: NDArray[np.float32], sparse: Any) -> None:
-        self._dense, self._sparse = dense, sparse
-
-    def __matmul__(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        dense = (self._dense @ values.astype(np.float32)).astype(np.float64)
-        return np.concatenate([dense, self._sparse @ values])

@@ -57,15 +57,12 @@ class WordStates:
         windows = windows_of(self._tokenizer, texts, words)
         found = np.empty((len(windows.place), self.dim), dtype=np.float32)
         lengths = np.array([len(ids) for ids in windows.ids], dtype=np.int64)
-        # Words stand in the order of their windows.
-        first = np.searchsorted(windows.window, np.arange(len(lengths) + 1))
         nothing = np.empty((len(lengths), 0), dtype=np.float32)
+        all_words = np.arange(len(windows.place))
 
         def work(rows: NDArray[np.int64]) -> NDArray[np.float32]:
-            states = self._states([windows.ids[row] for row in rows])
-            for place, row in enumerate(rows.tolist()):
-                part = slice(int(first[row]), int(first[row + 1]))
-                found[part] = states[place, windows.place[part]]
+            made = windows.means(rows.tolist(), self._states([windows.ids[row] for row in rows]))
+            found[np.concatenate([all_words[windows.part(row)] for row in rows.tolist()])] = made
             return nothing[rows]
 
         with progress.task("Reading words", len(lengths)) as task:

@@ -39,7 +39,9 @@ def tag_names(types: Sequence[str]) -> list[str]:
     return ["O", *(f"{mark}-{name}" for name in types for mark in "BI")]
 
 
-def tags_of(spans: Sequence[Span], words: Sequence[Range], names: Sequence[str]) -> NDArray[np.intp]:
+def tags_of(
+    spans: Sequence[Span], words: Sequence[Range], names: Sequence[str]
+) -> NDArray[np.intp]:
     """(words,) the tag of each word; `names` are those of `tag_names`."""
     place = {name: index for index, name in enumerate(names)}
     return np.array([place[tag] for tag in iob2(spans, words)], dtype=np.intp)
@@ -57,7 +59,9 @@ def _with_marks(text: str, found: list[Range]) -> list[Range]:
     open_end = False
     for start, end in found:
         mark = unicodedata.category(text[start])[0] == "M"
-        goes_on = open_end and not re.match(rf"[{_UNSPACED}]", text[start]) and text[start].isalnum()
+        goes_on = (
+            open_end and not re.match(rf"[{_UNSPACED}]", text[start]) and text[start].isalnum()
+        )
         if joined and joined[-1][1] == start and (mark or goes_on):
             joined[-1] = joined[-1][0], end
         else:

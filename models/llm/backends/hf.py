@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
     from .hf_model import Shared
 
-BATCH = 128
+BATCH = 32
+"""Requests at once: on a processor they take some seconds, in which nobody sees a bar move."""
 _TOKENS = {"cpu": 4_096, "cuda": 65_536}
 """Tokens of a batch, padding included, by where it runs."""
 

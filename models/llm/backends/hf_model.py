@@ -26,6 +26,12 @@ _LOGITS = 1 << 26
 """Numbers of a batch's output that are held at once: 256 MB."""
 _WORTH = 16
 """Tokens that prompts must share before they are read apart from the rest."""
+_CIRCLE, _TIMES, _CIRCLING, _LOOK = 128, 3, 96, 32
+"""An answer goes round in a circle when it ends in three times the same at most 128 tokens, and in
+at least 96 tokens of that; that is looked for every 32 tokens."""
+_PLAIN = {"DynamicLayer", "DynamicSlidingWindowLayer"}
+"""Layers that keep nothing but keys and values: what others keep would also take in the padding
+between what is shared and the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +78,12 @@ def read_shared(ready: Loaded, prompts: Sequence[list[int]]) -> Shared:
     ids = torch.tensor([prompts[0][:length]], device=ready.device)
     with torch.inference_mode():
         read = ready.model(input_ids=ids, use_cache=True, logits_to_keep=1)
+    if {type(layer).__name__ for layer in getattr(read.past_key_values, "layers", [None])} - _PLAIN:
+        return NOTHING
     return Shared(length, read.past_key_values)
 
 
-def shared_length(rows: Sequence[Sequence[int]]) -> int:
+def shared_length(rows: Sequence[list[int]]) -> int:
     """How many tokens all rows begin with."""
     # What the first and the last of sorted rows share, all between them do.
     first, last = min(rows), max(rows)
@@ -197,12 +205,16 @@ def write_answers(
         seeds: of each prompt's draws, which do not depend on the prompts beside it.
         logprobs: whether tokens come with their log-probabilities (before the temperature).
         shared: what the prompts begin with, where that was read.
+
+    Returns:
+        One answer a prompt. One that only repeats itself any more is cut off before the limit.
     """
     import torch
 
     ids, mask = _padded(ready, prompts, shared)
     recorder = _Recorder() if logprobs else None
     steps: list[Any] = [] if recorder is None else [recorder]
+    loops = _Loops(ids.shape[1])
     if temperature > 0:
         steps.append(_Drawer(temperature, seeds))
     with torch.inference_mode(), quiet_libraries():
@@ -213,11 +225,14 @@ def write_answers(
             pad_token_id=_pad(ready),
             past_key_values=shared.copies(len(prompts)),
             logits_processor=steps,
+            stopping_criteria=[loops],
             do_sample=False,
         )[:, ids.shape[1] :]
     scored = [] if recorder is None else recorder.finish(found, ready.tokenizer)
-    rows = found.tolist()
-    return [_written(ready, row, scored[place] if scored else []) for place, row in enumerate(rows)]
+    return [
+        _written(ready, row[: loops.cut.get(place)], scored[place] if scored else [])
+        for place, row in enumerate(found.tolist())
+    ]
 
 
 class _Recorder:
@@ -256,6 +271,34 @@ class _Recorder:
                 tokens.append(Token(tokenizer.decode([number]), own[row], tuple(top)))
             rows.append(tokens)
         return rows
+
+
+class _Loops:
+    """Ends answers that go round in a circle: a stopping criterion.
+
+    Small models fall into that, and would fill thousands of tokens before the limit ends them.
+    """
+
+    def __init__(self, start: int) -> None:
+        self._start = start
+        self.cut: dict[int, int] = {}
+        """Row to the tokens of its answer, where it was ended here."""
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
+        import torch
+
+        length = input_ids.shape[1] - self._start
+        ended = torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+        if length % _LOOK == 0:
+            for period in range(1, _CIRCLE + 1):
+                span = max(_TIMES * period, _CIRCLING)
+                if span > length:
+                    break
+                tail = input_ids[:, -span:]
+                ended |= (tail[:, period:] == tail[:, :-period]).all(dim=1)
+            for row in ended.nonzero().flatten().tolist():
+                self.cut.setdefault(row, length)
+        return ended
 
 
 class _Drawer:

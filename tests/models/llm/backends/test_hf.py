@@ -204,6 +204,33 @@ def test_tokens_are_drawn_in_proportion(backend: TransformersBackend) -> None:
     assert len(set(drawn)) > 3
 
 
+def test_an_answer_that_goes_round_in_a_circle_is_cut_off(
+    backend: TransformersBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = asking("card", schema=None, max_tokens=30)
+    (whole,) = complete(backend, [request])
+    assert reply(whole).tokens_out > 8
+    # A single token always repeats itself.
+    monkeypatch.setattr(hf_model, "_CIRCLING", 1)
+    monkeypatch.setattr(hf_model, "_TIMES", 1)
+    monkeypatch.setattr(hf_model, "_LOOK", 8)
+    for found in complete(backend, [request, asking("thanks", schema=None, max_tokens=30)]):
+        assert (reply(found).tokens_out, reply(found).finish) == (8, "length")
+
+
+@pytest.mark.parametrize(
+    ("period", "length", "seen"),
+    [(1, 96, True), (7, 96, True), (7, 64, False), (64, 192, True), (64, 160, False)],
+)
+def test_a_circle_is_three_times_the_same_and_long(period: int, length: int, seen: bool) -> None:
+    import torch
+
+    rows = [[5, 6, *(k % period for k in range(length))], [5, 6, *range(length)]]
+    loops = hf_model._Loops(2)
+    assert loops(torch.tensor(rows), None).tolist() == [seen, False]
+    assert loops.cut == ({0: length} if seen else {})
+
+
 def test_a_prompt_past_the_models_length_is_a_failure(backend: TransformersBackend) -> None:
     long = "word " * 600
     for choices in ((), CHOICES):
@@ -308,6 +335,16 @@ def test_the_shared_beginning_is_the_longest_that_all_have(rows: list[list[int]]
     assert len({tuple(row[:n]) for row in rows}) == 1
     longer = {tuple(row[: n + 1]) for row in rows}
     assert len(longer) > 1 or n == min(map(len, rows))
+
+
+def test_a_model_that_keeps_more_than_keys_and_values_reads_whole_prompts(
+    backend: TransformersBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = [[*range(1, 30), 40], [*range(1, 30), 41]]
+    ready = backend._ready()
+    assert hf_model.read_shared(ready, prompts).length == 29
+    monkeypatch.setattr(hf_model, "_PLAIN", frozenset())
+    assert hf_model.read_shared(ready, prompts) is hf_model.NOTHING
 
 
 def test_equal_prompts_keep_a_token_of_their_own(backend: TransformersBackend) -> None:
