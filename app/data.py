@@ -93,16 +93,8 @@ def load(
     for name, option in ((id_column, "--id-column"), (gold_column, "--gold-column")):
         if name is not None and name not in sheet.columns:
             no_such_column(sheet.place, name, sheet.columns, option)
-    if (
-        id_column is None
-        and "id" in sheet.columns
-        and "id"
-        not in (
-            gold_column,
-            *text_columns,
-            *second_columns,
-        )
-    ):
+    taken = (gold_column, *text_columns, *second_columns)
+    if id_column is None and "id" in sheet.columns and "id" not in taken:
         id_column = "id"
     tokens = text_column_of_tokens(sheet, text_columns) if marked else None
     wanted = [tokens] if tokens else text_columns
@@ -121,9 +113,8 @@ def load(
     ids = _ids(table, id_column, rows, sheet.place)
     gold = None
     if gold_column is not None and marked:
-        gold, more = gold_marks(
-            table, gold_column, texts.to_pylist(), rows, label_names, sheet.place
-        )
+        given = (table, gold_column, texts.to_pylist(), rows, label_names, sheet.place)
+        gold, more = gold_marks(*given)
         notes += more
     elif gold_column is not None:
         read = gold_sets if several else _gold
