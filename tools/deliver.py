@@ -26,7 +26,7 @@ from ..store.spec import TaskSpec
 from .base import ToolContext
 from .cards import data_card, model_card
 from .export import SECOND, SETS, write_exports
-from .export_entities import ENTITIES, ENTITY, TOKENS_FILE, as_records, write_tokens
+from .export_entities import ENTITIES, TOKENS_FILE, as_records, entity_type, write_tokens
 from .labels import LabelledRows, human_labels
 from .machine_labels import machine_labels
 from .predictions import PREDICTIONS
@@ -115,7 +115,7 @@ def _label_column(
 ) -> dict[str, pa.Array]:
     if spec.marked:
         parts = [None if label is None else as_records(label) for label in labels]
-        return {ENTITIES: _spread(parts, place, pa.list_(ENTITY))}
+        return {ENTITIES: _spread(parts, place, pa.list_(entity_type()))}
     if not spec.several:
         return {"label": _spread(labels, place, pa.string())}
     sets = [None if label is None else list(decode(label)) for label in labels]

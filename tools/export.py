@@ -17,7 +17,7 @@ import numpy as np
 
 from ..store.errors import OperatorError, UserError
 from ..store.label_sets import SEPARATOR
-from .export_entities import ENTITIES, ENTITY, as_json
+from .export_entities import ENTITIES, as_json, entity_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,7 +51,7 @@ def write_exports(
 
     Args:
         table: has the columns `COLUMNS`, `SECOND` for pairs, and in place of `label` lists of
-            strings in `SETS` where items may have several, or lists of `ENTITY` in `ENTITIES`
+            strings in `SETS` where items may have several, or of `entity_type()` in `ENTITIES`
             where parts are marked (others are left out); `confidence` in [0, 1] or null, `round`
             a whole number or null, the rest strings or null.
         folder: made when it is not there.
@@ -105,7 +105,7 @@ def _checked(table: pa.Table) -> pa.Table:
         "confidence": pa.float64(),
         "round": pa.int32(),
         SETS: sets,
-        ENTITIES: pa.list_(ENTITY),
+        ENTITIES: pa.list_(entity_type()),
     }
     columns = columns_of(pairs=SECOND in table.column_names, answer=answer)
     schema = pa.schema([(name, kinds.get(name, pa.large_string())) for name in columns])

@@ -10,26 +10,25 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
-
-import pyarrow as pa
-import pyarrow.compute as pc
+from typing import IO, TYPE_CHECKING, Any
 
 from ..store.files import replacing
 from ..store.spans import Span, decode, iob2, token_ranges
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 ENTITIES = "entities"
 """The column in place of `label` where texts are marked: in CSV a JSON list."""
 TOKENS_FILE = "entities_iob2.jsonl"
-ENTITY = pa.struct(
-    [
-        ("start", pa.int32()),
-        ("end", pa.int32()),
-        ("label", pa.large_string()),
-        ("text", pa.large_string()),
-    ]
-)
-"""One marked part in the column."""
+
+
+def entity_type() -> pa.DataType:
+    """The type of one marked part in the column."""
+    import pyarrow as pa
+
+    places, words = pa.int32(), pa.large_string()
+    return pa.struct([("start", places), ("end", places), ("label", words), ("text", words)])
 
 
 def as_records(label: str) -> list[dict[str, Any]]:
@@ -71,9 +70,12 @@ def _write_line(file: IO[str], row: dict[str, Any], *, split: bool) -> None:
 
 def as_json(parts: pa.StructArray, quote: Callable[[pa.Array], pa.Array]) -> pa.Array:
     """Each part as a JSON object; `quote` makes JSON strings of strings."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     kind = pa.large_string()
     columns: list[Any] = []
-    for place, field in enumerate(ENTITY):
+    for place, field in enumerate(entity_type()):
         value = pc.struct_field(parts, field.name)
         text = value.cast(kind) if pa.types.is_integer(field.type) else quote(value.cast(kind))
         columns += [pa.scalar(("{" if place == 0 else ", ") + f'"{field.name}": ', kind), text]

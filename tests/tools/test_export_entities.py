@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from labelwright.store.spans import encode, spans_of, token_ranges
 from labelwright.tools.export import write_exports
-from labelwright.tools.export_entities import ENTITIES, ENTITY, as_records, write_tokens
+from labelwright.tools.export_entities import ENTITIES, as_records, entity_type, write_tokens
 
 TEXTS = ["Ada King, of Rome", "=nothing\u2028here", 'a "b\\ x']
 ANSWERS = ['[[0,8,"person","Ada King"],[13,17,"place","Rome"]]', "[]", '[[2,5,"p\\"q","\\"b\\\\"]]']
@@ -25,7 +25,7 @@ def table() -> pa.Table:
         {
             "id": [f"i{k}" for k in range(n)],
             "text": TEXTS,
-            ENTITIES: pa.array(parts, pa.list_(ENTITY)),
+            ENTITIES: pa.array(parts, pa.list_(entity_type())),
             "confidence": pa.array([0.5, None, 1.0]),
             **{name: ["x"] * n for name in ("source", "annotator", "rationale")},
             "round": pa.array([1] * n, pa.int32()),
