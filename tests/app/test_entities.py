@@ -45,7 +45,7 @@ NAMES = {
 OTHER = ["met", "saw", "the", "red", "house", "near", "a", "river", "today", "left", "slowly"]
 
 
-def rows(n: int = 120, seed: int = 0) -> list[tuple[str, str, list[list[Any]]]]:
+def rows(n: int = 90, seed: int = 0) -> list[tuple[str, str, list[list[Any]]]]:
     """Id, text and marked parts."""
     rng = np.random.default_rng(seed)
     found = []
@@ -78,7 +78,7 @@ def marked(folder: Path, **options: Any) -> Iterator[tuple[Project, RunResult]]:
         "labels": ",".join(TYPES),
         "gold_column": "marks",
         "reviewer": "simulated",
-        "human_labels": 80,
+        "human_labels": 60,
         "autonomy": "auto",
         "encoder": HashEncoder(),
         "project": folder / "project",
