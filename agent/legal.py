@@ -7,6 +7,7 @@ that trained.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -177,7 +178,11 @@ def best_chat_model(seen: Observation) -> dict[str, Any] | None:
     not: on 21 policy topics the labels of such models made the classifier that learned from them
     worse.
     """
-    pilots = [each["pilot"] for each in seen.chat_models if _may_label(each)]
+    pilots = [
+        {**each["pilot"], "learned_from": each.get("learned_from", 0)}
+        for each in seen.chat_models
+        if _may_label(each)
+    ]
     return max(pilots, key=lambda each: float(each["accuracy"]), default=None)
 
 
@@ -189,13 +194,26 @@ def _may_label(model: dict[str, Any]) -> bool:
 
 
 def _chat_model_is_better(seen: Observation) -> bool:
-    """Whether a chat model is usable and right more often on gold than the classifier."""
+    """Whether a chat model may label and is right more often on gold than the classifier.
+
+    What was learned from people's labels has the classifier in it, so it is taken to be the better
+    one unless it is worse by more than the error of that comparison: among 22 gold items, one item
+    more or less is chance.
+    """
     best = best_chat_model(seen)
-    return (
-        best is not None
-        and bool(seen.quality)
-        and (best["accuracy"] > seen.quality[-1]["estimate"])
-    )
+    if best is None or not seen.quality:
+        return False
+    own = seen.quality[-1]
+    if not best["learned_from"]:
+        return bool(best["accuracy"] > own["estimate"])
+    spread = _variance(best["accuracy"], best["n"]) + _variance(own["estimate"], own["n"])
+    return bool(best["accuracy"] >= own["estimate"] - math.sqrt(spread))
+
+
+def _variance(accuracy: float, n: int) -> float:
+    """Of an accuracy on n items, p (1 - p) / n with p = (right + 1) / (n + 2)."""
+    p = (accuracy * n + 1) / (n + 2)
+    return p * (1 - p) / n
 
 
 def _measurable(seen: Observation) -> bool:

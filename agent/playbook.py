@@ -166,6 +166,17 @@ def _method(seen: Observation) -> str:
     return "weak_spots" if seen.round >= 2 else "definitions"
 
 
+def _pool_reason(seen: Observation) -> str:
+    best = best_chat_model(seen) or {}
+    who = "the chat model"
+    if best["learned_from"]:
+        who = f"what was learned from {best['learned_from']} labels to say with the chat model"
+    return (
+        f"on gold {who} is right on {best['accuracy']:.1%}, the classifier on "
+        f"{seen.quality[-1]['estimate']:.1%}: what it doubts goes to the chat model"
+    )
+
+
 def _open_training(seen: Observation) -> bool:
     return seen.batch is not None and not seen.batch.reviewed and seen.batch.annotated
 
@@ -286,11 +297,7 @@ RULES: tuple[Rule, ...] = (
         "label_pool",
         lambda seen: _no_more(seen) or _nobody_asked(seen),
         _none,
-        lambda seen: (
-            f"on gold the chat model is right on {(best_chat_model(seen) or {})['accuracy']:.1%}, "
-            f"the classifier on {seen.quality[-1]['estimate']:.1%}: what it doubts goes to the "
-            "chat model"
-        ),
+        _pool_reason,
     ),
     Rule(
         "train_model",

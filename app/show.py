@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from .project import Status
     from .runs import RunResult
 
+FAILURE = 200
+"""Characters that are shown of what a chat model did wrong."""
+
 
 class _Bar:
     def __init__(self, progress: Any, task: Any) -> None:
@@ -69,9 +72,19 @@ class Narrator:
 
     def __call__(self, what: str, detail: dict[str, Any]) -> None:
         """Called by the run with each event."""
-        line = {"decision": _decision, "result": _result, "reviewed": _reviewed}.get(what)
-        if line is not None:
-            self._console.print(line(detail), markup=False, highlight=False, soft_wrap=True)
+        line = {"decision": _decision, "result": _result, "reviewed": _reviewed, "spec": _spec}
+        said = line[what](detail) if what in line else ""
+        if said:
+            self._console.print(said, markup=False, highlight=False, soft_wrap=True)
+
+
+def _spec(detail: dict[str, Any]) -> str:
+    """What failed while the chat model drafted the task; nothing where nothing did."""
+    failure = " ".join(str(detail.get("failure", "")).split())
+    if not failure:
+        return ""
+    cut = failure if len(failure) <= FAILURE else f"{failure[: FAILURE - 1]}…"
+    return f"    ! {cut}\n      going on with the labels as they were named"
 
 
 def _decision(detail: dict[str, Any]) -> str:

@@ -57,7 +57,11 @@ def _understand(state: State, runtime: Runtime[Context]) -> dict[str, object]:
     request = Request.model_validate_json(context.store.get_meta(REQUEST_KEY) or "{}")
     labels, guidelines, origin, failure = _draft(context, request)
     spec = spec_from(request, labels, guidelines)
-    recorded: dict[str, object] = {"drafted": origin != "goal and options", "origin": origin}
+    recorded: dict[str, object] = {
+        "drafted": origin != "goal and options",
+        "origin": origin,
+        "failure": failure,
+    }
     # The spec is kept before the effect that says so: run again, it is the same spec.
     context.store.set_meta(SPEC_KEY, spec.model_dump_json())
     with context.store.transaction(place_of(runtime, state["run"], 0, "understand")) as writer:

@@ -84,7 +84,7 @@ class TaskSpec(_Strict):
     def _labels_can_differ(self) -> Self:
         if len(self.labels) < 2 and not self.marked:
             raise ValueError(
-                f"{self.labels[0].name!r} is the only label: an item needs two to choose from"
+                f"labels has only {self.labels[0].name!r}: an item needs two to choose from"
             )
         return self
 

@@ -28,6 +28,7 @@ from .second_look import Check
 
 SAMPLES = 5
 """Answers asked of a model that gives no log-probabilities: their agreement is its confidence."""
+PLAIN: Style = "label"
 PROBED = 3
 """Items asked first, to see whether the model gives log-probabilities."""
 REPLAYED = "replay:"
@@ -105,9 +106,9 @@ def annotator_for(
 
     # Recorded answers are labels without reasons, mostly one an item.
     recorded = asker.name.startswith(REPLAYED)
-    style: Style = "label" if recorded else args.style
+    style: Style = PLAIN if recorded else args.style
 
-    def made(confidence: Confidence) -> LLMAnnotator[Any]:
+    def made(confidence: Confidence, style: Style) -> LLMAnnotator[Any]:
         return LLMAnnotator(
             asker,
             task,
@@ -121,19 +122,23 @@ def annotator_for(
         )
 
     if args.confidence != "auto":
-        return made(args.confidence)
+        return made(args.confidence, style)
     if recorded:
-        return made("none")
+        return made("none", style)
     if context.form.several:
         # No one token holds the probability of a whole answer.
-        return made("none" if votes else "votes")
+        return made("none" if votes else "votes", style)
     first = np.concatenate([rows, gold_labels(context.store).rows])[:PROBED]
-    # A few items tell whether the model gives log-probabilities; their answers are used again.
-    probe = made("logprobs")
-    notes = probe.annotate(items_of(context, first), context.vectors(first))
-    if any(note.score is not None for note in notes):
-        return probe
-    return made("none" if votes else "votes")
+    # A few items tell whether the model gives log-probabilities; their answers are used again. One
+    # that cannot write a reason may still choose among labels.
+    for tried in dict.fromkeys((style, PLAIN)):
+        probe = made("logprobs", tried)
+        notes = probe.annotate(items_of(context, first), context.vectors(first))
+        if any(note.score is not None for note in notes):
+            return probe
+        if any(note.usable for note in notes):
+            return made("none" if votes else "votes", tried)
+    return made("none" if votes else "votes", style)
 
 
 def task_of(context: ToolContext) -> Task[Any]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..store.database import Store
+from ..store.errors import UserError
 from ..store.records import Artefact
 
 KEY = "gold_sample"
@@ -41,9 +42,14 @@ def first_part(rows: Sequence[int], asked: int, *, at_round: int, step: int) -> 
 
 
 def second_part(store: Store, k: int) -> tuple[NDArray[np.int64], Artefact]:
-    """The first `k` of the rows kept back, and what is remembered once they are asked."""
-    sample: dict[str, Any] = store.artefact(KEY) or {}
-    rows = reserved_rows(store)[:k]
+    """The first `k` of the rows kept back, and what is remembered once they are asked.
+
+    Raises:
+        UserError: none is kept back, or no longer.
+    """
+    sample, rows = store.artefact(KEY), reserved_rows(store)[:k]
+    if sample is None or not len(rows):
+        raise UserError("gold items were asked and none is kept back: ask for another purpose")
     return rows, Artefact(KEY, {**sample, "asked": sample["asked"] + len(rows), "closed": True})
 
 

@@ -49,4 +49,6 @@ def judge(request: Request, reply: Reply) -> Judged:
 def _cut_off(request: Request, reply: Reply) -> str:
     if reply.finish != "length":
         return ""
-    return f"the answer was cut off after {request.max_tokens} tokens, be shorter: "
+    # A back end may end an answer before the limit, where it only repeats itself.
+    tokens = reply.tokens_out or request.max_tokens
+    return f"the answer was cut off after {tokens} tokens, be shorter: "

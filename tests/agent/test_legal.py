@@ -39,7 +39,7 @@ GENERATING = {**MEASURED, "generation": GENERATION}
 PILOT = {"verdict": "usable", "why": "kappa 0.9", "accuracy": 0.95}
 ADVISED = {
     **SCORED,
-    "quality": [{"model": "step-0005", "round": 1, "estimate": 0.9}],
+    "quality": [{"model": "step-0005", "round": 1, "estimate": 0.9, "n": 20}],
     "chat_models": [{"model": "m", "accept_above_score": None, "pilot": PILOT}],
 }
 
@@ -51,7 +51,7 @@ def advised(**pilot: Any) -> dict[str, Any]:
 
 def told(verdict: str, accuracy: float, **more: Any) -> dict[str, Any]:
     """What gold says of a chat model."""
-    pilot = {"verdict": verdict, "why": "kappa", "accuracy": accuracy}
+    pilot = {"verdict": verdict, "why": "kappa", "accuracy": accuracy, "n": 20}
     return {"accept_above_score": None, "pilot": pilot, **more}
 
 
@@ -84,6 +84,8 @@ LEGAL: list[tuple[str, dict[str, Any]]] = [
     ),
     ("label_pool", advised_by(told("weak", 0.95, may_label=True))),
     ("label_pool", advised_by(told("weak", 0.8, votes_in="committee"), told("usable", 0.95))),
+    # What was learned has the classifier in it: one gold item of 20 is no proof that it is worse.
+    ("label_pool", advised_by(told("weak", 0.85, may_label=True, learned_from=40))),
     ("generate_samples", GENERATING),
     ("generate_samples", {**GENERATING, "round": 2}),
     ("decide_stop", SCORED),
@@ -126,6 +128,11 @@ ILLEGAL: list[tuple[str, dict[str, Any], str]] = [
         "label_pool",
         # The best member of a committee does not label by itself.
         advised_by(told("usable", 0.99, votes_in="committee"), told("usable", 0.85)),
+        "better on gold than the classifier",
+    ),
+    (
+        "label_pool",
+        advised_by(told("weak", 0.7, may_label=True, learned_from=40)),
         "better on gold than the classifier",
     ),
     ("label_pool", {**ADVISED, "pool_labelled": True}, "not asked about the pool before"),

@@ -60,14 +60,14 @@ def test_what_is_measured_on_is_never_learned_from() -> None:
 
 
 def test_the_tables_have_a_line_for_each_case() -> None:
-    source, encoder = visits(160), HashEncoder()
-    taggers = taggers_table({"visits": source}, encoder, [0], 80, 20, names=["linear"])
+    source, encoder = visits(440), HashEncoder()
+    taggers = taggers_table({"visits": source}, encoder, [0], 220, 20, names=["linear"])
     lines = taggers.splitlines()
     assert [line.split(" | ")[1] for line in lines[2:]] == ["50", "100", "200"]
     assert lines[-1].split(" | ")[3] == "1.000"
     choices = choice_table(source, encoder, [0], 80, 20).splitlines()
     assert [line.split(" | ")[0].strip("| ") for line in choices[2:]] == list(CHOICES)
-    assert len(confidence_table(source, encoder, [0, 1], 80, 20).splitlines()) == 4
+    assert len(confidence_table(source, encoder, [0, 1], 220, 20).splitlines()) == 4
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the data of ../shared/data is not here")

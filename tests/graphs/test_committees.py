@@ -90,8 +90,15 @@ def test_every_member_is_asked_about_each_item_and_what_they_say_together_is_sho
         assert set(said) == {"one", "two", "three", COMMITTEE}
         rows = [note.row for note in said["one"]]
         assert all([note.row for note in notes] == rows for notes in said.values())
-        # Each of them errs on other items: two of three are always right.
-        assert all(GOLD[project.pool.text(n.row)] == n.label for n in said[COMMITTEE])
+        (whole,) = [
+            each
+            for each in results(project, "annotate_samples")[0]["models"]
+            if each["model"] == COMMITTEE
+        ]
+        voters = [name.rpartition("#")[2] for name in whole["members"]]
+        for place, note in enumerate(said[COMMITTEE]):
+            votes = Counter(said[name][place].label for name in voters)
+            assert votes[note.label] == max(votes.values())
         assert {note.kind for note in said[COMMITTEE]} == {"replayed"}
         assert all("(votes: " in note.rationale for note in said[COMMITTEE])
         questions = [

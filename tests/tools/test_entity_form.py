@@ -37,7 +37,7 @@ def test_the_form_follows_from_the_kind() -> None:
 
 def test_one_type_is_enough_and_one_label_is_not() -> None:
     assert spec("entities", ["person"]).marked
-    with pytest.raises(UserError, match="only label"):
+    with pytest.raises(UserError, match="labels has only"):
         spec("single_label", ["person"])
 
 

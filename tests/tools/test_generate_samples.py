@@ -368,7 +368,7 @@ def test_recombined_items_warn_of_nothing(early: ToolContext) -> None:
 def test_a_whole_run_generates_weighs_and_delivers_the_pool_alone(
     tmp_path: Path, kind: str
 ) -> None:
-    options: dict[str, Any] = {"generate": kind, "human_labels": 50, "seed": 2}
+    options: dict[str, Any] = {"generate": kind, "human_labels": 50, "seed": 5}
     if kind == "model":
         options |= {"llm": "scripted:model", "chat": ScriptedBackend(knowing), "llm_cache": "none"}
         options |= {"labels": ",".join(LABELS), "annotator": "embedded"}

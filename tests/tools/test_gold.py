@@ -240,6 +240,8 @@ def test_a_project_that_asked_all_its_gold_at_once_goes_on(world: World) -> None
     assert not second_part_due(world.store)
     assert world.left.training_labels == world.plan.train - RESERVE
     assert world.left.gold_reserve == 0
+    with pytest.raises(UserError, match="none is kept back"):
+        world.ask(1)
 
 
 def test_the_labels_kept_back_train_only_once_they_are_free(world: World) -> None:

@@ -27,7 +27,7 @@ from .chain import Steps
 from .chain_training import Chain, Columns, Examples, fit_chain
 from .pieces import Windows, windows_of
 
-# From the probe's start, on 50 and 200 tweets, 60 steps mark as well as 150 (docs/results).
+# From the probe's start 60 steps mark no worse than 150 (docs/results/entities.md).
 SMALLEST_STEPS = 60
 SMALLEST_EPOCHS = 5
 LEARNING_RATE = 2e-4

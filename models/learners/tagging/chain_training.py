@@ -226,7 +226,7 @@ def _batch_slope(
 def _backward(batch: Batch, steps: Steps) -> Scores:
     """Log of the sum over all continuations after each word: (b, longest, K)."""
     step = np.exp(steps.between).T
-    sums = np.zeros(batch.scores.shape)
+    sums = np.zeros_like(batch.scores)
     for t in range(sums.shape[1] - 2, -1, -1):
         after = sums[:, t + 1] + batch.scores[:, t + 1]
         top = after.max(axis=1, keepdims=True)

@@ -152,6 +152,12 @@ def test_an_answer_cut_off_says_so_and_asks_for_less() -> None:
     assert "cut off after 512 tokens" in backend.asked[1].messages[-1].content
 
 
+def test_an_answer_cut_off_before_its_limit_says_where() -> None:
+    backend = ScriptedBackend(lambda _: Reply('{"label": "y', finish="length", tokens_out=96))
+    (answer,) = Gateway(backend).ask([ask("a")])
+    assert answer.error.startswith("the answer was cut off after 96 tokens")
+
+
 def test_failures_that_pass_are_tried_again_and_every_try_is_in_the_bill() -> None:
     said: Iterator[Reply | Failure | dict[str, str]] = iter(
         [Failure("rate", "slow down"), Failure("timeout", "late", tokens_in=7), {"label": "no"}]
