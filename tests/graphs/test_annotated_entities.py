@@ -177,3 +177,32 @@ def test_an_answer_of_which_a_part_is_not_found_goes_to_a_person_and_not_to_the_
         seen = json.dumps([each.observation for each in events])
         assert "IGNORE" not in seen
         assert "Rome" not in seen
+
+
+def test_a_committee_gives_the_parts_that_more_than_half_of_its_members_give(
+    tmp_path: Path,
+) -> None:
+    def every(request: Request) -> Reply:
+        if request.item:
+            return said(true_parts(request.item))
+        labels = [{"name": name, "definition": f"every {name}"} for name in TYPES]
+        return Reply(json.dumps({"labels": labels, "guidelines": ""}))
+
+    def first(request: Request) -> Reply:
+        return said(true_parts(request.item)[:1])
+
+    scripts = {"main": every, "member-2": lambda _: said([]), "member-3": first}
+    chat = {role: ScriptedBackend(say, name=f"scripted:{role}") for role, say in scripts.items()}
+    llm = tuple(backend.name for backend in chat.values())
+    project, _ = marked(tmp_path, every, chat=chat, llm=llm, human_labels=24)
+    with closing(project):
+        assert project.finished
+        together = [each for each in suggestions(project) if each.annotator == "committee"]
+        assert together
+        for note in together:
+            spans = ROWS[project.pool.text(note.row)]
+            assert note.label == encode(spans[:1])
+        one = next(each for each in together if each.label not in (None, "[]"))
+        # The votes are shown in words, and not as they are stored.
+        assert "[[" not in one.rationale
+        assert "(votes: " in one.rationale
