@@ -82,54 +82,53 @@ def by_name(project: Project, round_: int) -> Mapping[str, list[Annotation]]:
     return found
 
 
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory, recorded: Path) -> Iterator[Project]:
+    """A finished run with three good members."""
+    folder, options = tmp_path_factory.mktemp("three"), {"target_accuracy": 0.8}
+    with replayed(folder, recorded, "one", "two", "three", human_labels=80, **options) as project:
+        yield project
+
+
 def test_every_member_is_asked_about_each_item_and_what_they_say_together_is_shown(
-    tmp_path: Path, recorded: Path
+    three: Project,
 ) -> None:
-    with replayed(tmp_path, recorded, "one", "two", "three", target_accuracy=0.8) as project:
-        said = by_name(project, 1)
-        assert set(said) == {"one", "two", "three", COMMITTEE}
-        rows = [note.row for note in said["one"]]
-        assert all([note.row for note in notes] == rows for notes in said.values())
-        (whole,) = [
-            each
-            for each in results(project, "annotate_samples")[0]["models"]
-            if each["model"] == COMMITTEE
-        ]
-        voters = [name.rpartition("#")[2] for name in whole["members"]]
-        for place, note in enumerate(said[COMMITTEE]):
-            votes = Counter(said[name][place].label for name in voters)
-            assert votes[note.label] == max(votes.values())
-        assert {note.kind for note in said[COMMITTEE]} == {"replayed"}
-        assert all("(votes: " in note.rationale for note in said[COMMITTEE])
-        questions = [
-            q for r in project.store.reviews() if r.purpose == "train" for q in r.questions
-        ]
-        first = {note.row: note.label for note in said[COMMITTEE]}
-        shown = {q.row: q.suggestion for q in questions if q.row in first}
-        assert shown
-        assert all(first[row] == label for row, label in shown.items())
+    said = by_name(three, 1)
+    assert set(said) == {"one", "two", "three", COMMITTEE}
+    rows = [note.row for note in said["one"]]
+    assert all([note.row for note in notes] == rows for notes in said.values())
+    (whole,) = [
+        each
+        for each in results(three, "annotate_samples")[0]["models"]
+        if each["model"] == COMMITTEE
+    ]
+    voters = [name.rpartition("#")[2] for name in whole["members"]]
+    for place, note in enumerate(said[COMMITTEE]):
+        votes = Counter(said[name][place].label for name in voters)
+        assert votes[note.label] == max(votes.values())
+    assert {note.kind for note in said[COMMITTEE]} == {"replayed"}
+    assert all("(votes: " in note.rationale for note in said[COMMITTEE])
+    questions = [q for r in three.store.reviews() if r.purpose == "train" for q in r.questions]
+    first = {note.row: note.label for note in said[COMMITTEE]}
+    shown = {q.row: q.suggestion for q in questions if q.row in first}
+    assert shown
+    assert all(first[row] == label for row, label in shown.items())
 
 
-def test_what_is_accepted_is_the_committees_and_it_learns_from_people(
-    tmp_path: Path, recorded: Path
-) -> None:
-    options = {"target_accuracy": 0.8, "human_labels": 100}
-    with replayed(tmp_path, recorded, "one", "two", "three", **options) as project:
-        accepted = project.store.annotations(purposes=("accept",))
-        assert {each.annotator for each in accepted} == {COMMITTEE}
-        assert (
-            project.store.human_labels(("gold",)).keys().isdisjoint(each.row for each in accepted)
-        )
-        learned = [
-            model["learned_from"]
-            for note in results(project, "annotate_samples")
-            for model in note["models"]
-            if model["model"] == COMMITTEE
-        ]
-        assert learned[0] == 0
-        assert len(final_labels(project)) == len(ROWS)
-        bill = {line.model.rpartition("#")[2] for line in model_bill(project.store)}
-        assert bill == {"one", "two", "three"}
+def test_what_is_accepted_is_the_committees_and_it_learns_from_people(three: Project) -> None:
+    accepted = three.store.annotations(purposes=("accept",))
+    assert {each.annotator for each in accepted} == {COMMITTEE}
+    assert three.store.human_labels(("gold",)).keys().isdisjoint(each.row for each in accepted)
+    learned = [
+        model["learned_from"]
+        for note in results(three, "annotate_samples")
+        for model in note["models"]
+        if model["model"] == COMMITTEE
+    ]
+    assert learned[0] == 0
+    assert len(final_labels(three)) == len(ROWS)
+    bill = {line.model.rpartition("#")[2] for line in model_bill(three.store)}
+    assert bill == {"one", "two", "three"}
 
 
 @pytest.mark.parametrize("useless", ["constant", "null"])
@@ -217,7 +216,7 @@ def test_a_dear_wrong_label_asks_people_and_a_cheap_one_does_not(
 ) -> None:
     accepted = {}
     for cost in (0.02, 100.0):
-        options = {"label_price": 0.1, "wrong_label_usd": cost, "human_labels": 60}
+        options = {"label_price": 0.1, "wrong_label_usd": cost, "human_labels": 40}
         folder = tmp_path / str(cost)
         with replayed(folder, recorded, "one", "two", "three", **options) as project:
             notes = [note for note in results(project, "annotate_samples") if "routed" in note]
@@ -230,3 +229,27 @@ def test_a_dear_wrong_label_asks_people_and_a_cheap_one_does_not(
             assert where.total() == sum(note["annotated"] for note in notes)
     assert accepted[0.02] > 0
     assert accepted[100.0] == 0
+
+
+def test_a_stronger_model_is_asked_where_that_is_cheaper_than_a_person(
+    tmp_path: Path, recorded: Path
+) -> None:
+    def right(request: Request) -> Reply:
+        said = json.dumps({"label": GOLD[request.item], "rationale": "I know"})
+        return Reply(said, tokens_in=100, tokens_out=10)
+
+    strong = ScriptedBackend(right, name="scripted:strong")
+    options = {
+        "chat": {"strong": strong},
+        "strong_llm": "scripted:strong",
+        "strong_price_in": 1.0,
+        "label_price": 0.1,
+        "wrong_label_usd": 1.0,
+        "human_labels": 50,
+    }
+    with replayed(tmp_path, recorded, "one", **options) as project:
+        late = results(project, "annotate_samples")[-1]
+        assert late["models"][-1]["model"] == "scripted:strong"
+        assert late["routed"]["labeller"]["model"] == late["accepted"] > 0
+        accepted = project.store.annotations(purposes=("accept",))
+        assert "scripted:strong" in {each.annotator for each in accepted}
