@@ -256,7 +256,7 @@ def _certificate(
 ) -> dict[str, Any] | None:
     if value is None or model is None or value["model"] != model["name"]:
         return None
-    return _without(value, ("method", "corrected", "human_share"))
+    return _without(value, ("method", "corrected", "human_share", "spans"))
 
 
 def _without(value: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

@@ -22,6 +22,13 @@ HOW = (
     'name the labels in the goal ("sort messages into billing, bug and praise"), or give '
     '--labels "billing,bug,praise", or --labels "billing: about money; bug: something broke"'
 )
+ANSWERS: dict[Kind, str] = {
+    "single_label": "exactly one of the labels",
+    "multi_label": "any number of the labels, or none",
+    "entities": "marked parts, such as names, each with one of the labels as its type; none if "
+    "there is nothing to mark",
+}
+"""What a text is to get, as a chat model is told when it drafts labels."""
 DRAFT_TOKENS = 4000
 """Of a draft: about a hundred labels with a definition each."""
 MAX_WORDS = 6
@@ -84,17 +91,21 @@ def spec_from(request: Request, labels: list[LabelSpec], guidelines: str) -> Tas
     return TaskSpec.checked({**fields, **drafted}, place="the options")
 
 
-def parse_labels(option: str) -> list[LabelSpec]:
+def parse_labels(option: str, *, least: int = 2) -> list[LabelSpec]:
     """Labels as given on the command line: `a,b` or `a: what it means; b: …`.
 
+    Args:
+        option: as given.
+        least: how many there must be.
+
     Raises:
-        UserError: fewer than two labels, or two that are the same.
+        UserError: fewer labels, or two that are the same.
     """
     definitions = ":" in option or ";" in option
     parts = [part.strip() for part in option.split(";" if definitions else ",") if part.strip()]
     pairs = [part.partition(":") if definitions else (part, "", "") for part in parts]
     return _checked(
-        [(name.strip(), text.strip()) for name, _, text in pairs], f"--labels {option!r}"
+        [(name.strip(), text.strip()) for name, _, text in pairs], f"--labels {option!r}", least
     )
 
 
@@ -132,7 +143,7 @@ def limits_in_goal(goal: str) -> dict[str, float]:
 
 
 def draft_with_model(
-    asker: Asker, goal: str, fixed: list[LabelSpec]
+    asker: Asker, goal: str, fixed: list[LabelSpec], kind: Kind = "single_label"
 ) -> tuple[list[LabelSpec], str, dict[str, Any]]:
     """Let a chat model draft labels, definitions and guidelines.
 
@@ -140,6 +151,7 @@ def draft_with_model(
         asker: the chat model.
         goal: the person's words.
         fixed: labels the person has already named; the draft must keep exactly these.
+        kind: what an answer is.
 
     Returns:
         Labels, guidelines, and the raw answer for the trace.
@@ -148,7 +160,13 @@ def draft_with_model(
         ModelError: the model failed, or its answer is not a valid draft.
     """
     names = [label.name for label in fixed]
-    prompt = load_prompt("understand").fill(goal=goal, labels=", ".join(names) or "none")
+    least = 1 if kind == "entities" else 2
+    prompt = load_prompt("understand").fill(
+        goal=goal,
+        labels=", ".join(names) or "none",
+        answer=ANSWERS[kind],
+        least="one label" if least == 1 else "two labels",
+    )
     request = ModelRequest((Message("user", prompt),), schema=Draft, max_tokens=DRAFT_TOKENS)
     (answer,) = asker.ask([request], why="understand")
     draft = answer.parsed
@@ -160,7 +178,8 @@ def draft_with_model(
     order = names or list(drafted)
     given = {label.name: label.definition for label in fixed}
     try:
-        labels = _checked([(name, given.get(name) or drafted[name]) for name in order], "the draft")
+        pairs = [(name, given.get(name) or drafted[name]) for name in order]
+        labels = _checked(pairs, "the draft", least)
     except UserError as error:
         raise ModelError(str(error)) from error
     return labels, draft.guidelines.strip(), draft.model_dump()
@@ -181,11 +200,12 @@ def _names(text: str) -> list[str]:
     return names
 
 
-def _checked(pairs: list[tuple[str, str]], place: str) -> list[LabelSpec]:
+def _checked(pairs: list[tuple[str, str]], place: str, least: int = 2) -> list[LabelSpec]:
     names = [name for name, _ in pairs]
-    if len(names) < 2:
+    if len(names) < least:
         raise UserError(
-            f"{place} gives {len(names)} label ({names!r}): at least two are needed; {HOW}"
+            f"{place} gives {len(names)} label ({names!r}): at least "
+            f"{'two are' if least == 2 else 'one is'} needed; {HOW}"
         )
     seen: dict[str, str] = {}
     for name in names:

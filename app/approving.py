@@ -86,6 +86,8 @@ def show_spec(spec: TaskSpec, display: Display) -> None:
     display.say(f"Goal: {spec.goal}")
     if spec.several:
         display.say("An item may have several of these labels, or none:")
+    if spec.marked:
+        display.say("Parts of the texts that are of these types are marked:")
     for label in spec.labels:
         meaning = f": {label.definition}" if label.definition else ""
         display.say(f"- {label.name}{meaning}")

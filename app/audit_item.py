@@ -182,13 +182,14 @@ def _predicted(store: Store, row: int) -> list[Stage]:
         return []
     stages, names, form = [], spec.label_names, form_of(spec)
     for artefact in store.artefact_history("scores"):
-        found = np.asarray(scores_at(store, artefact).of(np.array([row])))
-        probabilities = found[0]
+        scores, wanted = scores_at(store, artefact), np.array([row])
+        probabilities = np.asarray(scores.of(wanted))[0]
         best = np.argsort(-probabilities, kind="stable")[:3]
         shown = ", ".join(f"{names[place]} {probabilities[place]:.3f}" for place in best)
-        (label,) = form.written(form.predicted(found))
+        (label,) = form.written(scores.labels()[np.searchsorted(scores.rows, wanted)])
         title = f"predicted by {artefact['model']}: {form.shown(label)}"
-        stages.append(Stage(int(artefact["round"]), title, (("probabilities", shown),)))
+        what = "occurs" if spec.marked else "probabilities"
+        stages.append(Stage(int(artefact["round"]), title, ((what, shown),)))
     return stages
 
 

@@ -46,6 +46,11 @@ DATA_OPTIONS = _shared(
     click.option("--id-column", help="Column with stable ids; else the row number."),
     click.option("--labels", help='"a,b,c", or "a: what it means; b: …".'),
     click.option("--multi-label", is_flag=True, help="An item may have several labels, or none."),
+    click.option(
+        "--entities",
+        is_flag=True,
+        help="Mark parts of the texts, such as names; --labels are their types.",
+    ),
     click.option("--labels-from-gold", is_flag=True, help="Take the set of names, nothing else."),
     click.option("--gold-column", help="For the simulated reviewer; the agent never reads it."),
     click.option("--encoding", default="utf-8", show_default=True, help="Of text files."),
@@ -276,12 +281,17 @@ def fork(
 def export(project: Path, to: Path | None, formats: tuple[str, ...]) -> None:
     """Write the labelled data again."""
     from ..tools.export import write_exports
+    from ..tools.export_entities import ENTITIES, TOKENS_FILE, write_tokens
     from .project import Project
 
     with closing(Project(project)) as opened:
         labels = opened.labels()
-    written = write_exports(labels, to or project / "exports", formats=formats)
-    for path in written.values():
+        split = opened.settings.tokens
+    folder = to or project / "exports"
+    paths = list(write_exports(labels, folder, formats=formats).values())
+    if ENTITIES in labels.column_names:
+        paths.append(write_tokens(labels, folder / TOKENS_FILE, split=split))
+    for path in paths:
         click.echo(str(path))
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..models.pairs import SEPARATOR
 from ..store.errors import UserError
+from .data_entities import gold_marks, joined_tokens, mark_types, text_column_of_tokens
 from .data_errors import listed, nearest, no_such_column, rows_text, shown
 from .data_formats import open_sheet
 from .data_sets import gold_sets, set_names
@@ -24,8 +25,8 @@ from .data_sheet import Sheet
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_LIST = r'^\["|^\[\]$'
-"""How a list of strings begins as JSON."""
+_LIST = r'^\[["\[{]|^\[\]$'
+"""How a list of strings, lists or objects begins as JSON."""
 LONG_TEXT = 2000
 """Characters from which a text is told to be longer than the models read (about 500 tokens)."""
 
@@ -37,10 +38,11 @@ class Loaded:
     Attributes:
         ids: `StringArray`, unique; the id column, or the 1-based data row number.
         texts: `LargeStringArray`, none null or blank, exactly as in the file but for NUL bytes.
-        gold: `StringArray` of label names, or of sets of them (`label_sets`), without nulls; None
-            when no gold column was asked.
+        gold: `StringArray` of label names, of sets of them (`label_sets`) or of marked parts
+            (`spans`), without nulls; None when no gold column was asked.
         text_columns: the columns the texts came from, joined by a newline.
         notes: what the user should know, one sentence each.
+        tokens: whether the texts were lists of tokens, which a space now separates.
     """
 
     ids: pa.StringArray
@@ -48,6 +50,7 @@ class Loaded:
     gold: pa.StringArray | None
     text_columns: tuple[str, ...]
     notes: tuple[str, ...]
+    tokens: bool = False
 
 
 def load(
@@ -59,6 +62,7 @@ def load(
     gold_column: str | None = None,
     encoding: str = "utf-8",
     several: bool = False,
+    marked: bool = False,
     label_names: Sequence[str] | None = None,
 ) -> Loaded:
     """Read a pool of texts.
@@ -74,6 +78,8 @@ def load(
         encoding: of text files.
         several: gold cells hold sets of labels: `a;b`, a JSON list or a list column; a blank one
             is the empty set.
+        marked: gold cells hold marked parts of the text (`data_entities`), and the text column may
+            hold lists of tokens.
         label_names: when given, the only gold values allowed.
 
     Rows whose text is null or blank are left out, with a note; the others keep their row number.
@@ -87,40 +93,47 @@ def load(
     for name, option in ((id_column, "--id-column"), (gold_column, "--gold-column")):
         if name is not None and name not in sheet.columns:
             no_such_column(sheet.place, name, sheet.columns, option)
-    if (
-        id_column is None
-        and "id" in sheet.columns
-        and "id"
-        not in (
-            gold_column,
-            *text_columns,
-            *second_columns,
-        )
-    ):
+    taken = (gold_column, *text_columns, *second_columns)
+    if id_column is None and "id" in sheet.columns and "id" not in taken:
         id_column = "id"
-    chosen = _text_columns(sheet, text_columns, id_column, gold_column)
+    tokens = text_column_of_tokens(sheet, text_columns) if marked else None
+    wanted = [tokens] if tokens else text_columns
+    chosen = _text_columns(sheet, wanted, id_column, gold_column)
     second = _second_columns(sheet, second_columns, text_columns, gold_column)
     others = [name for name in (id_column, gold_column) if name is not None]
-    table = sheet.read(list(dict.fromkeys([*chosen, *second, *others])), [*chosen, *second])
+    needed = list(dict.fromkeys([*chosen, *second, *others]))
+    table = sheet.read(needed, [] if tokens else [*chosen, *second])
     if table.num_rows == 0:
         raise UserError(f"{sheet.place} has columns but no rows: it needs rows of texts")
+    if tokens:
+        table = joined_tokens(table, tokens, sheet.place)
 
     notes: list[str] = []
     texts, rows = _texts(table, chosen, second, sheet.place, notes)
     ids = _ids(table, id_column, rows, sheet.place)
     gold = None
-    if gold_column is not None:
+    if gold_column is not None and marked:
+        given = (table, gold_column, texts.to_pylist(), rows, label_names, sheet.place)
+        gold, more = gold_marks(*given)
+        notes += more
+    elif gold_column is not None:
         read = gold_sets if several else _gold
         gold = read(table, gold_column, rows, label_names, sheet.place)
-    return Loaded(ids, texts, gold, tuple(chosen), tuple(notes))
+    return Loaded(ids, texts, gold, tuple(chosen), tuple(notes), bool(tokens))
 
 
 def gold_names(
-    data: str, gold_column: str, *, encoding: str = "utf-8", several: bool = False
+    data: str,
+    gold_column: str,
+    *,
+    encoding: str = "utf-8",
+    several: bool = False,
+    marked: bool = False,
 ) -> list[str]:
     """The distinct values of the gold column, by first appearance; which row has which is not read.
 
-    With `several` cells hold sets of labels, and the values are the labels in them.
+    With `several` cells hold sets of labels, and the values are the labels in them; with `marked`
+    they hold marked parts, and the values are their types.
 
     Raises:
         UserError: as `load`; also when the column is blank throughout.
@@ -132,6 +145,8 @@ def gold_names(
     if gold_column not in sheet.columns:
         no_such_column(sheet.place, gold_column, sheet.columns, "--gold-column")
     table = sheet.read([gold_column], [])
+    if marked:
+        return mark_types(table, gold_column, sheet.place)
     if several:
         return set_names(table, gold_column, sheet.place)
     values = _as_strings(table, gold_column, sheet.place)

@@ -169,13 +169,17 @@ def _cell(value: Any, is_text: bool, where: str, name: str) -> str | None:
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if is_text and isinstance(value, dict):
         return _record(value, where, name)
-    if isinstance(value, list) and not is_text and all(isinstance(each, str) for each in value):
-        # A list of names: several labels of one item.
+    if isinstance(value, list) and not is_text and _is_answer(value):
         return json.dumps(value, ensure_ascii=False)
     if is_text or isinstance(value, dict | list):
         wanted = "text in double quotes" if is_text else "one string or number"
         raise UserError(f"{where}: {name!r} is {shown(value, 40)}: it must be {wanted}")
     return json.dumps(value)
+
+
+def _is_answer(value: list[Any]) -> bool:
+    """Whether a list may be an answer: names or tags, or parts of a text, lists or objects."""
+    return any(all(isinstance(each, kind) for each in value) for kind in (str, list, dict))
 
 
 def _record(value: dict[str, Any], where: str, name: str) -> str:

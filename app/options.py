@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..agent.understand import Request, labels_in_goal, limits_in_goal, parse_labels
+from ..models.learners.tagging import TAGGERS
 from ..store.errors import UserError
 from ..store.spec import (
     AnnotatorName,
     Autonomy,
     Budgets,
     GenerateName,
+    Kind,
     LabelSpec,
     LearnerName,
     RecipeName,
@@ -49,6 +51,8 @@ class Options:
     labels_from_gold: bool = False
     multi_label: bool = False
     """Whether an item may have several of the labels, or none."""
+    entities: bool = False
+    """Whether parts of the texts are to be marked; the labels are then their types."""
     guidelines: str = ""
     project: Path | None = None
     llm: str = "none"
@@ -128,7 +132,8 @@ def learner_for(options: Options, items: int, classes: int) -> LearnerName:
     """The learner asked for; else the one that measured best on such items.
 
     SetFit where it is affordable and has enough to learn from, logistic regression where not; for
-    pairs the support vector machine, whose features compare words and fields.
+    pairs the support vector machine, whose features compare words and fields; for marked parts the
+    tagger on frozen word vectors.
 
     Args:
         options: what the person asked for.
@@ -139,6 +144,8 @@ def learner_for(options: Options, items: int, classes: int) -> LearnerName:
         return options.learner
     if options.second_columns:
         return "svm"
+    if options.entities:
+        return "linear"
     budget = Budgets(human_labels=options.human_labels)
     enough = label_plan(budget, items, "setfit").train >= TUNED_LABELS * classes
     return "setfit" if items <= TUNED_ITEMS and enough else "linear"
@@ -149,7 +156,7 @@ def request_of(options: Options, labels: list[LabelSpec], text_columns: Sequence
     stated = limits_in_goal(options.goal)
     return Request(
         goal=options.goal,
-        kind="multi_label" if options.multi_label else "single_label",
+        kind=kind_of(options),
         labels=labels,
         guidelines=options.guidelines,
         text_columns=list(text_columns),
@@ -162,6 +169,13 @@ def request_of(options: Options, labels: list[LabelSpec], text_columns: Sequence
         ),
         autonomy=options.autonomy,
     )
+
+
+def kind_of(options: Options) -> Kind:
+    """What kind of answer an item is to get."""
+    if options.entities:
+        return "entities"
+    return "multi_label" if options.multi_label else "single_label"
 
 
 def _affordable(options: Options) -> int | None:
@@ -186,9 +200,11 @@ def _check(options: Options) -> None:
             "learned or certified; give at least 10"
         )
     _check_ranges(options)
+    if options.entities:
+        _check_entities(options)
     if options.strategy:
         chosen = strategy(options.strategy)
-        if options.multi_label:
+        if options.multi_label or options.entities:
             check_sets(chosen)
     if options.policy == "llm" and options.llm == "none":
         raise UserError("--policy llm needs a chat model: give one with --llm")
@@ -199,6 +215,23 @@ def _check(options: Options) -> None:
         raise UserError("--reviewer simulated answers from gold labels: give --gold-column")
     if options.labels_from_gold and options.gold_column is None:
         raise UserError("--labels-from-gold reads the names from a column: give --gold-column")
+
+
+def _check_entities(options: Options) -> None:
+    """What cannot be had where parts of texts are marked."""
+    if options.multi_label:
+        raise UserError(
+            "--entities marks parts of texts and --multi-label names whole ones: give one of them"
+        )
+    if options.second_columns:
+        raise UserError("--entities marks parts of single texts, not of pairs")
+    if options.learner not in (None, *TAGGERS):
+        raise UserError(
+            f"--learner {options.learner} names whole texts and marks nothing in them: with "
+            f"--entities use one of {', '.join(TAGGERS)}"
+        )
+    if options.generate != "no":
+        raise UserError(f"--generate {options.generate} is for one label an item, not for entities")
 
 
 def _check_models(options: Options) -> None:
@@ -295,16 +328,19 @@ def _option(name: str) -> str:
 def _labels(options: Options) -> list[LabelSpec]:
     if options.labels and options.labels_from_gold:
         raise UserError("--labels and --labels-from-gold exclude each other: give one")
+    # One type is a task: a part of a text is of that type or is not marked.
+    least = 1 if options.entities else 2
     if options.labels:
-        return parse_labels(options.labels)
+        return parse_labels(options.labels, least=least)
     if options.labels_from_gold and options.gold_column:
         names = gold_names(
             options.data,
             options.gold_column,
             encoding=options.encoding,
             several=options.multi_label,
+            marked=options.entities,
         )
-        return parse_labels(",".join(names))
+        return parse_labels(",".join(names), least=least)
     try:
         return labels_in_goal(options.goal)
     except UserError:

@@ -20,7 +20,12 @@ TEXTS_A_SECOND = 100.0
 """An assumption, said where it is used: news-length texts the encoder embeds on two cores."""
 
 
-SEVERAL = " (an item may have several, or none)"
+OF_AN_ITEM = {
+    "single_label": "labels",
+    "multi_label": "labels (an item may have several, or none)",
+    "entities": "types of marked parts (a text may have any number, or none)",
+}
+"""What the labels are, by kind."""
 
 
 def make_plan(**options: Any) -> dict[str, Any]:
@@ -40,13 +45,15 @@ def make_plan(**options: Any) -> dict[str, Any]:
         gold_column=given.gold_column,
         encoding=given.encoding,
         several=given.multi_label,
+        marked=given.entities,
         label_names=[label.name for label in labels] if labels and given.gold_column else None,
     )
     learner = learner_for(given, len(loaded.ids), len(labels))
     request = request_of(given, labels, loaded.text_columns)
     from ..tools.duplicates import duplicate_groups
 
-    unique = len(set(duplicate_groups(loaded.texts.to_pylist()).tolist()))
+    groups = duplicate_groups(loaded.texts.to_pylist(), exact=given.entities)
+    unique = len(set(groups.tolist()))
     by_model = given.annotator != "embedded" and given.llm != "none"
     wanted = gold_wanted(request.target_accuracy, by_model=by_model)
     plan = label_plan(request.budgets, unique, learner, gold_wanted=wanted)
@@ -95,8 +102,7 @@ def print_plan(console: Console, plan: dict[str, Any]) -> None:
     """The plan in a few sentences."""
     lines = [
         f"{plan['items']} items ({plan['unique']} different texts) from {plan['data']}",
-        f"labels{SEVERAL if plan['kind'] == 'multi_label' else ''}: "
-        f"{', '.join(plan['labels'])}; learner: {plan['learner']}",
+        f"{OF_AN_ITEM[plan['kind']]}: {', '.join(plan['labels'])}; learner: {plan['learner']}",
         f"{plan['human_labels']} questions to a person: {plan['train']} to train in "
         f"{plan['rounds']} rounds of {plan['batch']}, {plan['gold']} to calibrate"
         f"{_reserve_words(plan)}, {plan['audit']} to certify",

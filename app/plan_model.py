@@ -64,14 +64,16 @@ def _prompt_tokens(
 ) -> int:
     """Mean tokens of a prompt without examples, and of the eight examples that are shown."""
     from ..tools.annotators.annotator import LLMAnnotator
+    from ..tools.annotators.entities import Entities
     from ..tools.annotators.items import Item
     from ..tools.annotators.labelling import SingleLabel
     from ..tools.annotators.prompting import Instructions
 
     step = max(1, len(texts) // SAMPLED)
     items = [Item(str(n), text) for n, text in enumerate(texts[::step][:SAMPLED])]
-    annotator: LLMAnnotator[str] = LLMAnnotator(
-        [_Nobody()], SingleLabel(tuple(labels)), Instructions(options.goal, options.guidelines)
+    kind = Entities if options.entities else SingleLabel
+    annotator: LLMAnnotator[Any] = LLMAnnotator(
+        [_Nobody()], kind(tuple(labels)), Instructions(options.goal, options.guidelines)
     )
     prompt = [count(request) for request in annotator.requests(items)]
     example = sum(len(item.text) for item in items) / len(items) / 4 + ANSWER_TOKENS / 4

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +23,9 @@ from ..store.events import AnswerEvent
 from ..store.label_sets import decode, encode
 from ..store.pool import Pool, read_gold
 from ..store.records import AnnotatorKind, Answer, Question, ReviewRequest
+from ..store.spans import Span, checked
+from ..store.spans import decode as decode_spans
+from ..store.spans import encode as encode_spans
 from ..store.spec import TaskSpec
 from ..store.trace import Place
 
@@ -59,21 +62,34 @@ class Desk:
         order = {answer.row: n for n, answer in enumerate(self.store.answer_log(self.request.id))}
         return sorted(standing.values(), key=lambda answer: order[answer.row])
 
-    def answer(self, question: Question, label: str | Sequence[str]) -> None:
+    def answer(self, question: Question, label: str | Sequence[str] | Sequence[Span]) -> None:
         """Give a label; where items may have several the names of all, or their stored string.
 
+        Where parts of texts are marked, the spans in any order, or their stored string.
+
         Raises:
-            UserError: a label that is not one of the task's, or a form that is not the task's.
+            UserError: a label that is not one of the task's, a form that is not the task's, or a
+                span that is not what stands at its place.
         """
+        if self.spec.marked:
+            self._record(question.row, "label", self._marked(question, label))
+            return
         if self.spec.several:
             chosen = decode(label) if isinstance(label, str) else label
-            self._record(question.row, "label", encode(chosen, self.labels))
+            self._record(question.row, "label", encode(map(str, chosen), self.labels))
             return
         if not isinstance(label, str):
             raise UserError(f"{label!r} is a list, and an item has one label here: give its name")
         if label not in self.labels:
             raise UserError(f"{label!r} is not a label: use one of {', '.join(self.labels)}")
         self._record(question.row, "label", label)
+
+    def _marked(self, question: Question, given: Sequence[Any]) -> str:
+        spans = decode_spans(given) if isinstance(given, str) else given
+        strange = [each for each in spans if not isinstance(each, Span)]
+        if strange:
+            raise UserError(f"{strange[0]!r} is no span: give start, end, type and text of each")
+        return encode_spans(checked(spans, self.pool.text(question.row), self.labels))
 
     def skip(self, question: Question) -> None:
         """Give no label: the item stays without a human answer."""
@@ -178,8 +194,10 @@ class SimulatedReviewer:
                 bar.advance()
         return True
 
-    def _answer(self, row: int, desk: Desk) -> str | list[str] | None:
+    def _answer(self, row: int, desk: Desk) -> str | list[str] | list[Span] | None:
         """What the gold column says, with errors; the same at every call."""
+        if desk.spec.marked:
+            return self._spans(row, desk.labels)
         if desk.spec.several:
             return self._set(row, desk.labels)
         return self._label(row, desk.labels)
@@ -206,6 +224,21 @@ class SimulatedReviewer:
         return strange + [
             label for label, off in zip(labels, wrong, strict=True) if (label in gold) != off
         ]
+
+    def _spans(self, row: int, types: list[str]) -> list[Span] | None:
+        """The gold spans; each by itself is missed, or given another type, at the error rate."""
+        text = self._gold[row]
+        if text is None:
+            return None
+        rng, found = self._rng(row), list[Span]()
+        for span in decode_spans(text):
+            wrong, missed = rng.random() < self._error_rate, rng.random() < 0.5
+            others = [name for name in types if name != span.type]
+            if not wrong:
+                found.append(span)
+            elif others and not missed:
+                found.append(replace(span, type=str(rng.choice(others))))
+        return found
 
     def _rng(self, row: int) -> np.random.Generator:
         key = hashlib.sha256(f"{self._seed}:{row}".encode()).digest()

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ..models.llm.gateway import Gateway
 
 MIN_ITEMS = 10
-OWN_SETTINGS = ("data", "text_columns", "second_columns", "learner")
+OWN_SETTINGS = ("data", "text_columns", "second_columns", "tokens", "learner")
 """Settings that follow from the data as well as from the options."""
 OnEvent = Callable[[str, dict[str, Any]], None]
 
@@ -81,6 +81,7 @@ def create_project(options: Options, *, chat: Any = None) -> Project:
         gold_column=options.gold_column,
         encoding=options.encoding,
         several=options.multi_label,
+        marked=options.entities,
         label_names=[label.name for label in labels] if labels and options.gold_column else None,
     )
     if len(loaded.ids) < MIN_ITEMS:
@@ -94,6 +95,7 @@ def create_project(options: Options, *, chat: Any = None) -> Project:
         data=options.data,
         text_columns=list(loaded.text_columns),
         second_columns=list(options.second_columns),
+        tokens=loaded.tokens,
         learner=learner_for(options, len(loaded.ids), len(labels)),
         **{name: getattr(options, name) for name in names},
     )

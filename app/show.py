@@ -151,10 +151,14 @@ def accuracy_line(result: RunResult) -> str:
 
 
 def _unit(certificate: dict[str, Any]) -> str:
+    if "text_f1" in certificate:
+        return "answers"
     return "label sets" if "decisions" in certificate else "labels"
 
 
 def _whole(quality: dict[str, Any]) -> str:
+    if "span_f1" in quality or "span_recall" in quality or "span_precision" in quality:
+        return " of the answers"
     return " of the label sets" if "micro_f1" in quality else ""
 
 

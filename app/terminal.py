@@ -10,7 +10,7 @@ from __future__ import annotations
 import getpass
 import os
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rich.columns import Columns
@@ -20,13 +20,16 @@ from rich.table import Table
 
 from ..graphs.state import ApprovalAnswer
 from ..store.errors import UserError
-from ..store.label_sets import decode
 from ..store.records import AnnotatorKind, Question, ReviewPurpose
+from ..store.spans import shown as shown_spans
 from ..store.spec import TaskSpec
 from .approving import ask_approval
 from .keys import ENTER, Keyboard, Numbered, ReadKey, press, standard_keyboard
-from .screen import SHOWN_CHARACTERS, Display, pages, percent
+from .screen import SHOWN_CHARACTERS, Display, percent
+from .terminal_question import QuestionScreen, keys_line, part_shown, screen_of
 from .terminal_sets import NONE, Chosen, confirmed, from_line, named, toggled
+from .terminal_spans import changed, lines_of, page_of, saved
+from .terminal_spans import confirmed as confirmed_marks
 
 if TYPE_CHECKING:
     from .reviewers import Desk
@@ -42,36 +45,6 @@ PURPOSES: dict[ReviewPurpose, str] = {
     "audit": "Your answers certify the quality of the labels: "
     "no suggestion is shown, so that your answer is your own.",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Screen:
-    """One question as it is shown."""
-
-    question: Question
-    purpose: ReviewPurpose
-    item: str
-    length: int
-    pages: tuple[str, ...]
-    numbered: Numbered
-    suggestion: str | None
-    suggested_set: Chosen | None
-    """Where items may have several labels: what is suggested, if that may be shown."""
-    chosen: Chosen | None
-    """Where items may have several labels: what is ticked."""
-    done: int
-    total: int
-    agreed: int
-    suggested: int
-    page: int = 0
-    live: bool = True
-    note: str = ""
-
-    @property
-    def commands(self) -> str:
-        """The keys that are a command by themselves."""
-        none = NONE if self.chosen is not None else ""
-        return ("suq?m" if len(self.pages) > 1 else "suq?") + none
 
 
 class TerminalReviewer:
@@ -129,10 +102,10 @@ class TerminalReviewer:
         note = ""
         while waiting := desk.open_questions() or self._last_look(desk, keyboard):
             note = self._ask(
-                desk, replace(_screen(desk, waiting[0]), note=note, live=keyboard.live), keyboard
+                desk, replace(screen_of(desk, waiting[0]), note=note, live=keyboard.live), keyboard
             )
 
-    def _ask(self, desk: Desk, screen: _Screen, keyboard: Keyboard) -> str:
+    def _ask(self, desk: Desk, screen: QuestionScreen, keyboard: Keyboard) -> str:
         """Ask until something was recorded; says what, for the next screen."""
         while True:
             command = self._command(screen, keyboard)
@@ -145,11 +118,10 @@ class TerminalReviewer:
                 screen = replace(screen, page=(screen.page + 1) % len(screen.pages))
             else:
                 try:
-                    if _ticks(screen, command, keyboard):
-                        ticked = toggled(screen.chosen or (), screen.numbered, command)
-                        screen = replace(screen, chosen=ticked)
-                        continue
-                    return _obey(desk, screen, command, narrowed=keyboard.live)
+                    other = _changed(screen, command, keyboard)
+                    if other is None:
+                        return _obey(desk, screen, command, narrowed=keyboard.live)
+                    screen = other
                 except UserError as error:
                     screen = replace(screen, note=str(error))
 
@@ -166,7 +138,7 @@ class TerminalReviewer:
         undone = desk.undo() if key == "u" else None
         return [undone] if undone else []
 
-    def _command(self, screen: _Screen, keyboard: Keyboard) -> str:
+    def _command(self, screen: QuestionScreen, keyboard: Keyboard) -> str:
         """One complete command for the question on the screen."""
         if not keyboard.live:
             self._show(screen, "")
@@ -178,10 +150,10 @@ class TerminalReviewer:
             self._display.clear()
             self._show(screen, typed)
             key = keyboard.key()
-            typed, complete = press(typed, key, screen.commands, many=screen.numbered.typed)
+            typed, complete = press(typed, key, screen.commands, many=screen.typed)
         return typed
 
-    def _show(self, screen: _Screen, typed: str) -> None:
+    def _show(self, screen: QuestionScreen, typed: str) -> None:
         say = self._display.say
         head = Table.grid(padding=(0, 1))
         bar = ProgressBar(total=screen.total, completed=screen.done, width=BAR_WIDTH)
@@ -191,20 +163,35 @@ class TerminalReviewer:
             say(f"You agreed with {screen.agreed} of {screen.suggested} suggestions.", "dim")
         say(PURPOSES[screen.purpose], "dim")
         say(f"\nItem {screen.item}", "dim")
-        say(f"{screen.pages[screen.page]}\n")
+        self._text(screen)
         if len(screen.pages) > 1:
-            say(_part(screen), "yellow")
+            say(part_shown(screen), "yellow")
         self._labels(screen, typed)
         if screen.suggestion is not None:
             self._suggestion(screen, screen.suggestion)
-        say(_keys_line(screen), "dim")
+        say(keys_line(screen), "dim")
         if screen.note:
             say(screen.note, "yellow")
         say(f"> {typed}", end="")
 
-    def _labels(self, screen: _Screen, typed: str) -> None:
+    def _text(self, screen: QuestionScreen) -> None:
+        """The page of the text, with the marks on it if there are any."""
+        part = screen.pages[screen.page]
+        if screen.marks is None:
+            self._display.say(f"{part}\n")
+            return
+        start = sum(len(each) for each in screen.pages[: screen.page])
+        types = screen.numbered.labels
+        self._display.console.print(page_of(self._display, screen.marks, types, start, part))
+        self._display.say("")
+
+    def _labels(self, screen: QuestionScreen, typed: str) -> None:
         """The labels; of many as many as fit, narrowed by what is typed."""
         numbered, say = screen.numbered, self._display.say
+        if screen.marks is not None:
+            for line in lines_of(screen.marks, numbered):
+                say(line)
+            return
         if not numbered.typed:
             for label in numbered.labels:
                 if screen.chosen is not None:
@@ -228,11 +215,13 @@ class TerminalReviewer:
         elif not cells:
             say("No label contains that: Esc begins again.", "yellow")
 
-    def _suggestion(self, screen: _Screen, label: str) -> None:
+    def _suggestion(self, screen: QuestionScreen, label: str) -> None:
         question, numbered, say = screen.question, screen.numbered, self._display.say
         shown = numbered.named(label)
         if screen.suggested_set is not None:
             shown = named(screen.suggested_set, numbered)
+        if screen.marks is not None:
+            shown = shown_spans(label)
         say(f"Suggestion: {shown} ({percent(question.confidence)})", "green")
         if question.rationale:
             say(f"Why: {question.rationale[:SHOWN_CHARACTERS]}")
@@ -262,53 +251,26 @@ def _login_name() -> str:
         return f"user {os.getuid()}"
 
 
-def _screen(desk: Desk, question: Question) -> _Screen:
-    """The screen of a question, with how the review stands."""
-    request, text = desk.request, desk.text(question)
-    shown = {each.row: _suggestion(desk, each) for each in request.questions}
-    answered = desk.answered()
-    suggestion = _suggestion(desk, question)
-    suggested_set = decode(suggestion) if desk.spec.several and suggestion is not None else None
-    judged = [each for each in answered if each.label is not None and shown.get(each.row)]
-    return _Screen(
-        question=question,
-        purpose=request.purpose,
-        item=desk.pool.id(question.row),
-        length=len(text),
-        pages=tuple(pages(text)),
-        numbered=Numbered.of(desk.labels),
-        suggestion=suggestion,
-        suggested_set=suggested_set,
-        chosen=(suggested_set or ()) if desk.spec.several else None,
-        done=len(answered),
-        total=len(request.questions),
-        agreed=sum(each.label == shown[each.row] for each in judged),
-        suggested=len(judged),
-    )
-
-
-def _suggestion(desk: Desk, question: Question) -> str | None:
-    """The suggestion, if one may be shown: never where the answer must be the person's own."""
-    if desk.request.purpose != "train" or question.suggestion is None:
+def _changed(screen: QuestionScreen, command: str, keyboard: Keyboard) -> QuestionScreen | None:
+    """The screen after a command that ticks or marks something; `None` for an answer."""
+    if command in ("", "s", "u", NONE):
         return None
-    several = desk.spec.several
-    names = decode(question.suggestion) if several else (question.suggestion,)
-    return question.suggestion if all(name in desk.labels for name in names) else None
+    if screen.marks is not None:
+        marks, note = changed(screen.marks, screen.numbered, command)
+        return replace(screen, marks=marks, note=note)
+    if screen.chosen is not None and keyboard.live:
+        return replace(screen, chosen=toggled(screen.chosen, screen.numbered, command))
+    return None
 
 
-def _ticks(screen: _Screen, command: str, keyboard: Keyboard) -> bool:
-    """Whether a command ticks a label and does not answer yet."""
-    return screen.chosen is not None and keyboard.live and command not in ("", "s", "u", NONE)
-
-
-def _set_of(screen: _Screen, command: str, *, live: bool) -> Chosen:
+def _set_of(screen: QuestionScreen, command: str, *, live: bool) -> Chosen:
     """The set of labels that a command answers with."""
     if live:
         return confirmed(screen.chosen or (), screen.suggested_set, command)
     return from_line(command, screen.numbered, screen.suggested_set)
 
 
-def _obey(desk: Desk, screen: _Screen, command: str, *, narrowed: bool) -> str:
+def _obey(desk: Desk, screen: QuestionScreen, command: str, *, narrowed: bool) -> str:
     """Record what a command says and return it in words.
 
     Raises:
@@ -326,6 +288,10 @@ def _obey(desk: Desk, screen: _Screen, command: str, *, narrowed: bool) -> str:
         chosen = _set_of(screen, command, live=narrowed)
         desk.answer(screen.question, chosen)
         return f"Saved {', '.join(chosen) or 'none of the labels'}; u takes it back."
+    if screen.marks is not None:
+        spans = confirmed_marks(screen.marks, command)
+        desk.answer(screen.question, spans)
+        return f"Saved, {saved(spans)}; u takes it back."
     if command:
         label = screen.numbered.choose(command, narrowed=narrowed)
     elif screen.suggestion is not None:
@@ -334,38 +300,3 @@ def _obey(desk: Desk, screen: _Screen, command: str, *, narrowed: bool) -> str:
         raise UserError("there is no suggestion to accept: choose a label")
     desk.answer(screen.question, label)
     return f"Saved {label}; u takes it back."
-
-
-def _set_keys(screen: _Screen) -> tuple[list[str], str]:
-    """What the keys do where items may have several labels."""
-    numbers = screen.numbered.numbers
-    if not screen.live:
-        accept = ["Enter accept"] if screen.suggestion is not None else []
-        return [
-            *accept,
-            f"{NONE} none of them",
-        ], f"all numbers in one line ({numbers[0]} {numbers[1]})"
-    ticks = f"{numbers[0]}-{numbers[-1]} tick"
-    if screen.numbered.typed:
-        ticks = "number or part of a name, Enter: tick"
-    return ["Enter gives what is ticked", f"{NONE} none of them"], ticks
-
-
-def _part(screen: _Screen) -> str:
-    """Which part of a long text is shown."""
-    start = sum(len(part) for part in screen.pages[: screen.page])
-    end = start + len(screen.pages[screen.page])
-    which = f"The first {end:,}" if start == 0 else f"Characters {start + 1:,} to {end:,}"
-    return f"{which} of {screen.length:,} characters; m shows more."
-
-
-def _keys_line(screen: _Screen) -> str:
-    numbers = screen.numbered.numbers
-    labels = "number or part of a name, Enter: label"
-    if not screen.numbered.typed:
-        labels = f"{numbers[0]}-{numbers[-1]} label"
-    accept = ["Enter accept"] if screen.suggestion is not None else []
-    if screen.chosen is not None:
-        accept, labels = _set_keys(screen)
-    more = ["m more text"] if "m" in screen.commands else []
-    return " · ".join([*accept, labels, "s skip", "u undo", *more, "? help", "q save and pause"])

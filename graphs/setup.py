@@ -96,7 +96,7 @@ def _draft(context: Context, request: Request) -> tuple[list[LabelSpec], str, st
     if asker is None:
         return given
     try:
-        labels, guidelines, _ = draft_with_model(asker, request.goal, request.labels)
+        labels, guidelines, _ = draft_with_model(asker, request.goal, request.labels, request.kind)
     except ModelError as error:
         if not request.labels:
             raise OperatorError(
@@ -109,7 +109,8 @@ def _draft(context: Context, request: Request) -> tuple[list[LabelSpec], str, st
 def _prepare(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     context = runtime.context
     pool = context.pool
-    pool.write_groups(duplicate_groups(pool.table.column("text").to_pylist()))
+    texts = pool.table.column("text").to_pylist()
+    pool.write_groups(duplicate_groups(texts, exact=context.spec.marked))
     unique = len(pool.unique_rows)
     tools = context.tool_context(0)
     parts = [EmbedPool().run(tools, EmbedArgs()), _first_batch(tools)]

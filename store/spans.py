@@ -68,6 +68,37 @@ def decode(text: str) -> tuple[Span, ...]:
     return spans
 
 
+def checked(spans: Iterable[Span], text: str, types: Sequence[str]) -> tuple[Span, ...]:
+    """Spans that a person, a file or a model gave, once they are known to be parts of the text.
+
+    Args:
+        spans: in any order.
+        text: what they are parts of.
+        types: the types there are.
+
+    Returns:
+        They, in the order of the text.
+
+    Raises:
+        UserError: one that is not what stands at its place, has an unknown type, is blank, or
+            overlaps another.
+    """
+    found = tuple(sorted(spans))
+    for span in found:
+        if span.type not in types:
+            raise UserError(f"{span.type!r} is not a type: use one of {', '.join(types)}")
+        there = text[max(span.start, 0) : span.end]
+        if span.start < 0 or there != span.text:
+            raise UserError(
+                f"characters {span.start} to {span.end} of the text are {there!r} and not "
+                f"{span.text!r}: count characters from 0, the end is the one after the last"
+            )
+        if not span.text.strip():
+            raise UserError(f"characters {span.start} to {span.end} are blank: mark words")
+    encode(found)
+    return found
+
+
 def shown(text: str) -> str:
     """Stored spans in words for a person: `Ada Lovelace (person), Rome (place)`, or `none`."""
     return ", ".join(f"{span.text} ({span.type})" for span in decode(text)) or "none"

@@ -24,8 +24,11 @@ RecipeName = Literal["standard", "uncertainty", "coverage", "adaptive", "random"
 AnnotatorName = Literal["auto", "llm", "embedded"]
 GenerateName = Literal["no", "model", "augment"]
 ReviewerName = Literal["terminal", "simulated", "none"]
-Kind = Literal["single_label", "multi_label"]
-"""Whether an item has exactly one label, or any number of them, none included."""
+Kind = Literal["single_label", "multi_label", "entities"]
+"""Whether an item has exactly one label, any number of them, or marked parts of its text.
+
+None included: no label, no marked part. With `entities` the labels are the types of the parts.
+"""
 
 
 class _Strict(BaseModel):
@@ -60,7 +63,7 @@ class TaskSpec(_Strict):
     version: Literal[1] = 1
     goal: Annotated[str, Field(min_length=1)]
     kind: Kind = "single_label"
-    labels: Annotated[list[LabelSpec], Field(min_length=2)]
+    labels: Annotated[list[LabelSpec], Field(min_length=1)]
     guidelines: str = ""
     text_columns: Annotated[list[str], Field(min_length=1)]
     target_accuracy: Annotated[float, Field(gt=0, lt=1)] | None = None
@@ -78,6 +81,14 @@ class TaskSpec(_Strict):
         return self
 
     @model_validator(mode="after")
+    def _labels_can_differ(self) -> Self:
+        if len(self.labels) < 2 and not self.marked:
+            raise ValueError(
+                f"labels has only {self.labels[0].name!r}: an item needs two to choose from"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _labels_fit_a_cell(self) -> Self:
         for label in self.labels:
             if self.several and (SEPARATOR in label.name or label.name.startswith("[")):
@@ -91,6 +102,11 @@ class TaskSpec(_Strict):
     def several(self) -> bool:
         """Whether an item may have several labels, or none."""
         return self.kind == "multi_label"
+
+    @property
+    def marked(self) -> bool:
+        """Whether the answer to an item is a set of marked, typed parts of its text."""
+        return self.kind == "entities"
 
     @property
     def label_names(self) -> list[str]:
@@ -154,6 +170,8 @@ class Settings(_Strict):
     """Columns of the second text of each item, where items are pairs; none where they are not."""
     id_column: str | None = None
     gold_column: str | None = None
+    tokens: bool = False
+    """Whether the file had lists of tokens, which a single space separates in the texts."""
     encoding: str = "utf-8"
     learner: LearnerName = "linear"
     encoder: str = "all-MiniLM-L6-v2"

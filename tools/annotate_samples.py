@@ -12,6 +12,7 @@ from pydantic import Field
 from ..store.errors import UserError
 from ..store.records import Annotation, Artefact, Charge
 from .acceptance import DELTA, MIN_GOLD, accept_threshold
+from .annotate_entities import annotate_entities
 from .annotate_llm import annotate_with_model
 from .annotate_sets import annotate_sets
 from .asking import ModelArgs
@@ -57,6 +58,8 @@ class AnnotateSamples(Tool[AnnotateArgs]):
         rows = np.array(batch["rows"], dtype=np.int64)
         if _by_model(context, args):
             return annotate_with_model(context, args.model, rows, batch["round"])
+        if context.spec.marked:
+            return annotate_entities(context, batch, rows, rationales=args.rationales)
         if context.spec.several:
             return annotate_sets(context, batch, rows, rationales=args.rationales)
         annotator = _annotator(context)

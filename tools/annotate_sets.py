@@ -13,6 +13,7 @@ from ..store.records import Annotation, Artefact, Charge
 from .acceptance import DELTA, MIN_GOLD, accept_threshold
 from .base import Outcome, ToolContext
 from .embedded_sets import EmbeddedSetAnnotator, SetSuggestion, set_rationale
+from .label_form import probability_form
 from .labels import LabelledRows, gold_labels, training_labels
 from .set_calibration import fit_confidence
 
@@ -104,7 +105,7 @@ def _confidence(
     The threshold is tested on the raw score, with the annotator's own sets: neither has seen a
     gold item.
     """
-    gold, form = gold_labels(context.store), context.form
+    gold, form = gold_labels(context.store), probability_form(context.spec)
     if len(gold) < MIN_GOLD:
         return None, None, f"nothing: {len(gold)} gold items, at least {MIN_GOLD} are needed"
     truth = form.read(gold.labels)

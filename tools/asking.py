@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ..models.llm.base import Asker
+from ..store import spans
 from ..store.label_sets import decode, encode
 from .annotators.annotator import LLMAnnotator
 from .annotators.bank import training_bank, training_rows
 from .annotators.demonstrations import DemoKind, Demonstrations
+from .annotators.entities import Entities
 from .annotators.items import Item, LLMAnnotation
 from .annotators.labelling import MultiLabel, PairLabel, SingleLabel
 from .annotators.prompting import Instructions, Style, Variant
@@ -30,6 +32,7 @@ PLAIN: Style = "label"
 PROBED = 3
 """Items asked first, to see whether the model gives log-probabilities."""
 REPLAYED = "replay:"
+LEFT_OUT = "left out of the answer: "
 
 
 class ModelArgs(ToolArgs):
@@ -122,8 +125,8 @@ def annotator_for(
         return made(args.confidence, style)
     if recorded:
         return made("none", style)
-    if spec.several:
-        # No one token holds the probability of a whole set.
+    if context.form.several:
+        # No one token holds the probability of a whole answer.
         return made("none" if votes else "votes", style)
     first = np.concatenate([rows, gold_labels(context.store).rows])[:PROBED]
     # A few items tell whether the model gives log-probabilities; their answers are used again. One
@@ -141,6 +144,8 @@ def annotator_for(
 def task_of(context: ToolContext) -> Task[Any]:
     """The task of the run as annotators know it."""
     labels = tuple(context.spec.labels)
+    if context.spec.marked:
+        return Entities(labels)
     if context.spec.several:
         return MultiLabel(labels)
     return PairLabel(labels) if context.settings.second_columns else SingleLabel(labels)
@@ -148,20 +153,34 @@ def task_of(context: ToolContext) -> Task[Any]:
 
 def reader_of(context: ToolContext) -> Callable[[str], Any]:
     """From a stored label to the value of the task."""
+    if context.spec.marked:
+        return spans.decode
     return (lambda label: tuple(decode(label))) if context.spec.several else str
 
 
 def stored_label(context: ToolContext, value: Any) -> str:
     """A value of the task as the store writes labels."""
+    if context.spec.marked:
+        return spans.encode(value)
     return encode(list(value), context.spec.label_names) if context.spec.several else str(value)
 
 
 def stored_note(context: ToolContext, note: LLMAnnotation[Any]) -> LLMAnnotation[str]:
-    """The annotation with its value as the store writes labels."""
-    return note if note.label is None else replace(note, label=stored_label(context, note.label))
+    """The annotation with its value as the store writes labels.
+
+    What had to be left out of an answer is said with its reason: whoever looks at it should know.
+    """
+    if note.label is None:
+        return note
+    left_out = f"{LEFT_OUT}{note.why}" if note.status == "partial" else ""
+    rationale = ". ".join(filter(None, (note.rationale, left_out)))
+    return replace(note, label=stored_label(context, note.label), rationale=rationale)
 
 
 def items_of(context: ToolContext, rows: NDArray[np.int64]) -> list[Item]:
-    """Rows of the pool as annotators see them."""
+    """Rows of the pool as annotators see them; with their tokens where the file had them."""
     texts, ids = context.pool.texts(rows), context.pool.ids(rows)
-    return [Item(name, text) for name, text in zip(ids, texts, strict=True)]
+    tokens = [tuple(text.split(" ")) if context.settings.tokens else () for text in texts]
+    return [
+        Item(name, text, tokens=each) for name, text, each in zip(ids, texts, tokens, strict=True)
+    ]

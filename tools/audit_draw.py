@@ -137,6 +137,16 @@ def draw_audit(
     )
 
 
+def weights_of_total(draw: AuditDraw) -> NDArray[np.float64]:
+    """What each drawn item counts in the estimate of a total over all machine rows, (k,).
+
+    w_j = pi_j (1 / q_j + k - j) / k, j from 1: sum of w_j y_j estimates sum of pi_i y_i without
+    bias, whatever y is (Des Raj 1956; `certify` estimates the mass of errors so).
+    """
+    later = np.arange(len(draw) - 1, -1, -1)
+    return np.asarray(draw.weights * (1 / draw.probabilities + later) / len(draw))
+
+
 def before(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Sum of the values before each place: (n,) to (n,)."""
     return np.asarray(np.cumsum(values) - values, dtype=np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,10 @@ from ..store.database import Store
 from ..store.errors import UserError
 from ..store.pool import Pool
 from ..store.spec import TaskSpec
+from .audit_draw import weights_of_total
 from .certificate import AuditDraw, Certificate, certify, draw_audit, labels_digest
+from .entity_form import compare
+from .entity_quality import EntityScores
 from .label_form import Answers, LabelForm, form_of
 from .labels import open_audit_prefix
 
@@ -19,23 +23,46 @@ FIRST_ATTEMPT_SHARE = 0.8
 """Of the permitted error probability, what the first set of frozen labels may use up."""
 
 
-def frozen_audit(store: Store, pool: Pool, k: int) -> AuditDraw:
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """The labels that were frozen: rows (n,), answers of the task's form, and doubts (n,)."""
+
+    rows: NDArray[np.int64]
+    answers: Answers
+    doubt: NDArray[np.float64]
+
+    def of(self, rows: NDArray[np.int64]) -> Answers:
+        """The answers of some of the frozen rows, in the order of those."""
+        order = np.argsort(self.rows, kind="stable")
+        return self.answers[order[np.searchsorted(self.rows, rows, sorter=order)]]
+
+
+def frozen_labels(store: Store, form: LabelForm) -> Frozen | None:
+    """The currently frozen labels; `None` while there are none."""
+    frozen = store.artefact("frozen")
+    if frozen is None:
+        return None
+    with np.load(store.folder / frozen["folder"] / "frozen.npz") as data:
+        return Frozen(data["rows"], form.unpacked(data["labels"]), data["doubt"])
+
+
+def frozen_audit(store: Store, pool: Pool, spec: TaskSpec, k: int) -> AuditDraw:
     """The first `k` audit items of the currently frozen labels, always the same ones.
 
     Raises:
         UserError: no labels are frozen.
     """
-    frozen = store.artefact("frozen")
-    if frozen is None:
+    form, frozen = form_of(spec), store.artefact("frozen")
+    found = frozen_labels(store, form)
+    if found is None or frozen is None:
         raise UserError(
             "no labels are frozen yet: call train_model with final=true, then measure_uncertainty"
         )
-    data = np.load(store.folder / frozen["folder"] / "frozen.npz")
     # Doubts of a model that was never calibrated could point anywhere: even chances then.
-    doubt = data["doubt"] if frozen["calibrated"] else None
-    weights = pool.weights[data["rows"]]
+    doubt = found.doubt if frozen["calibrated"] else None
+    weights = pool.weights[found.rows]
     seed = int(frozen["digest"][:8], 16)
-    return draw_audit(data["rows"], weights, data["labels"], k, seed=seed, doubt=doubt)
+    return draw_audit(found.rows, weights, form.keys(found.answers), k, seed=seed, doubt=doubt)
 
 
 def audited(store: Store) -> int:
@@ -49,9 +76,9 @@ def audited(store: Store) -> int:
 def certificate(store: Store, pool: Pool, spec: TaskSpec, *, share: bool = False) -> Certificate:
     """What the answers to the current audit say about the frozen labels.
 
-    An answer is right as a whole or wrong; a set of labels is right when every label is. With
-    `share`, where items may have several, the certificate is of the share of right decisions
-    about single labels instead (1 minus the Hamming loss).
+    An answer is right as a whole or wrong; a set of labels is right when every label is, and so
+    are marked parts. With `share` the certificate is of 1 minus the form's loss instead: of the
+    share of right decisions about single labels, or of the mean F1 of a text's marked parts.
 
     An item that the reviewer skipped counts as wrong, so that skipping the hard ones cannot make
     the certificate better than the labels.
@@ -59,37 +86,69 @@ def certificate(store: Store, pool: Pool, spec: TaskSpec, *, share: bool = False
     Raises:
         UserError: no labels are frozen, or an audit item was used in training.
     """
-    draw = frozen_audit(store, pool, audited(store))
+    draw, form = frozen_audit(store, pool, spec, audited(store)), form_of(spec)
     frozen: dict[str, Any] = store.artefact("frozen") or {}
-    data = np.load(store.folder / frozen["folder"] / "frozen.npz")
-    machine, form = frozen_answers(data["rows"], data["labels"], draw.rows), form_of(spec)
-    truth = store.human_labels(("audit",))
-    answered = np.array([int(row) in truth for row in draw.rows], dtype=bool)
+    compared = _compared(store, form, draw)
     errors = np.ones(len(draw.rows), dtype=np.float64)
-    given = form.read([truth[int(row)] for row in draw.rows[answered]])
-    errors[answered] = _wrong(form, machine[answered], given, share=share)
+    errors[compared.answered] = _wrong(form, compared.machine, compared.truth, share=share)
     alpha = (1 - spec.confidence_level) * _share(int(frozen["attempt"]))
     return certify(
         errors,
         draw,
-        labels=labels_digest(data["rows"], data["labels"]),
+        labels=labels_digest(compared.frozen.rows, form.keys(compared.frozen.answers)),
         used_in_training=np.array(frozen["trained_on"], dtype=np.int64),
         level=1 - alpha,
-        corrected=answered,
+        corrected=compared.answered,
     )
 
 
-def frozen_answers(rows: NDArray[np.int64], answers: Answers, wanted: NDArray[np.int64]) -> Answers:
-    """The frozen answers of some of the frozen rows, in the order of those."""
-    order = np.argsort(rows, kind="stable")
-    return answers[order[np.searchsorted(rows, wanted, sorter=order)]]
+def audited_spans(store: Store, pool: Pool, spec: TaskSpec, *, seed: int) -> EntityScores | None:
+    """Precision, recall and F1 of the frozen spans, from the answers to the current audit.
+
+    Each is a ratio of two totals, and each total is estimated as the certificate does it
+    (`weights_of_total`). The intervals are the bootstrap's, for one look at the sample. Items that
+    the reviewer skipped are left out.
+
+    Returns:
+        `None` where no audit item was answered.
+    """
+    draw, form = frozen_audit(store, pool, spec, audited(store)), form_of(spec)
+    compared = _compared(store, form, draw)
+    if not compared.answered.any():
+        return None
+    return compare(
+        compared.machine,
+        compared.truth,
+        weights_of_total(draw)[compared.answered],
+        level=spec.confidence_level,
+        seed=seed,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """The audited items: which were answered, and of those the machine's and a person's answers."""
+
+    frozen: Frozen
+    answered: NDArray[np.bool_]
+    machine: Answers
+    truth: Answers
+
+
+def _compared(store: Store, form: LabelForm, draw: AuditDraw) -> _Compared:
+    found = frozen_labels(store, form)
+    assert found is not None
+    truth = store.human_labels(("audit",))
+    answered = np.array([int(row) in truth for row in draw.rows], dtype=bool)
+    rows = draw.rows[answered]
+    given = form.read([truth[int(row)] for row in rows])
+    return _Compared(found, answered, found.of(rows), given)
 
 
 def _wrong(form: LabelForm, machine: Answers, truth: Answers, *, share: bool) -> Any:
-    """(n,) whether each answer is wrong, or with `share` which part of its labels is."""
-    if share:
-        return (machine != truth).mean(axis=1)
-    return ~form.same(machine, truth)
+    """(n,) whether each answer is wrong, or with `share` how far it is."""
+    loss = form.loss(machine, truth) if share else None
+    return ~form.same(machine, truth) if loss is None else loss
 
 
 def _share(attempt: int) -> float:

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from ..models.encoders import Encoder
-from ..models.learners import Learner
 from ..models.llm.base import Asker
 from ..models.progress import NoProgress, Progress
 from ..store.database import Store
@@ -34,6 +33,7 @@ from .hidden import PoolHidden, RowsHidden
 from .label_form import LabelForm, form_of
 from .predictions import Predictions
 
+ModelT = TypeVar("ModelT")
 ModelRole = str
 """What a chat model is for: `main`; `member-2`, `member-3`, … vote with it in a committee; `strong`
 is the dearer one of a cascade, `judge` checks another's work.
@@ -72,7 +72,7 @@ class Workbench:
     load_encoder: Callable[[], Encoder]
     progress: Progress = field(default_factory=NoProgress)
     _encoder: Encoder | None = None
-    _learners: dict[str, Learner] = field(default_factory=dict)
+    _learners: dict[str, Any] = field(default_factory=dict)
     _hidden: PoolHidden | None = None
     _predictions: dict[str, Predictions] = field(default_factory=dict)
 
@@ -83,11 +83,12 @@ class Workbench:
             self._encoder = self.load_encoder()
         return self._encoder
 
-    def learner(self, key: str, load: Callable[[], Learner]) -> Learner:
-        """A fitted learner by its model's name, loaded at its first use."""
+    def learner(self, key: str, load: Callable[[], ModelT]) -> ModelT:
+        """A fitted learner or tagger by its model's name, loaded at its first use."""
         if key not in self._learners:
             self._learners = {key: load()}
-        return self._learners[key]
+        found: ModelT = self._learners[key]
+        return found
 
     def predictions(self, key: str, load: Callable[[], Predictions]) -> Predictions:
         """What a model said of the pool so far, by the model's name, read at its first use."""
@@ -166,12 +167,15 @@ class ToolContext:
 
     @property
     def form(self) -> LabelForm:
-        """The form of the task's answers: one label an item, or several."""
+        """The form of the task's answers: one label an item, several, or marked parts."""
         return form_of(self.spec)
 
     def label_index(self, labels: list[str]) -> NDArray[np.int64]:
-        """Stored labels as indices in the task spec's order; as rows of 0 and 1 where several."""
-        return self.form.read(labels)
+        """Stored labels as indices in the task spec's order; as rows of 0 and 1 where several.
+
+        Of marked texts a row of 0 and 1 says which types occur.
+        """
+        return self.form.compared(self.form.read(labels))
 
     @property
     def label_texts(self) -> list[str]:

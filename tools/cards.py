@@ -16,12 +16,13 @@ from ..store.database import Store
 from ..store.pool import Pool
 from ..store.spec import Settings, TaskSpec
 from .export import SECOND, SETS, columns_of
+from .export_entities import ENTITIES
 from .generation.using import sources
 from .rendering import page
 from .report import calibration_words, certificate_words, inside_words
-from .summary import NO_LABEL, Summary, duration, level_words, percent, summarise
+from .summary import NO_LABEL, NOTHING_MARKED, Summary, duration, level_words, percent, summarise
 
-TAGS = ["text-classification", "active-learning", "labelwright"]
+TAGS = ["active-learning", "labelwright"]
 LIBRARIES = {
     "linear": "sklearn",
     "svm": "sklearn",
@@ -38,7 +39,9 @@ COLUMN_WORDS = {
     "label": "one of the labels above",
     SETS: "the labels of the item, a list of some of those above, empty for none (in CSV joined "
     "by `;`)",
-    "confidence": "calibrated probability that the label, or the whole set, is right, in [0, 1]; "
+    ENTITIES: "the marked parts: a list of start and end (characters of the text, the end is the "
+    "one after the last), label (the type) and text; empty for none (in CSV as JSON)",
+    "confidence": "calibrated probability that the label, or the whole set or answer, is right; "
     "empty where it is not known and for labels given by hand",
     "source": "what kind of annotator the label comes from",
     "annotator": "which one",
@@ -78,8 +81,10 @@ def model_card(store: Store, pool: Pool, spec: TaskSpec, settings: Settings) -> 
 def data_card(store: Store, pool: Pool, spec: TaskSpec, settings: Settings) -> str:
     """The card of the labelled data in `exports`, as Markdown with front matter."""
     summary = summarise(store, pool, spec)
+    balance = dict(summary.balance)
+    answer = ENTITIES if spec.marked else SETS if spec.several else "label"
     front = {
-        "task_categories": ["text-classification"],
+        "task_categories": [_category(spec)],
         "tags": ["active-learning", "labelwright"],
         "labels": spec.label_names,
         "size_categories": [_size_category(summary.items)],
@@ -95,14 +100,23 @@ def data_card(store: Store, pool: Pool, spec: TaskSpec, settings: Settings) -> s
         calibration=calibration_words(summary),
         columns=[
             (name, COLUMN_WORDS[name])
-            for name in columns_of(pairs=bool(settings.second_columns), several=spec.several)
+            for name in columns_of(pairs=bool(settings.second_columns), answer=answer)
         ],
-        no_label=dict(summary.balance).get(NO_LABEL),
+        no_label=balance.get(NO_LABEL, balance.get(NOTHING_MARKED)),
         inside=inside_words(summary),
         digest=pool.digest,
         percent=percent,
         duration=duration,
     )
+
+
+def _library(learner: str, spec: TaskSpec) -> str:
+    """What loads the model; the linear tagger only this package does."""
+    return "labelwright" if spec.marked and learner == "linear" else LIBRARIES[learner]
+
+
+def _category(spec: TaskSpec) -> str:
+    return "token-classification" if spec.marked else "text-classification"
 
 
 def _thresholds(model: Mapping[str, Any], spec: TaskSpec) -> list[float]:
@@ -119,9 +133,9 @@ def _front_matter(fields: Mapping[str, Any]) -> str:
 
 def _model_front(model: Mapping[str, Any], spec: TaskSpec, settings: Settings) -> dict[str, Any]:
     front: dict[str, Any] = {
-        "library_name": LIBRARIES[model["learner"]],
-        "pipeline_tag": "text-classification",
-        "tags": TAGS,
+        "library_name": _library(str(model["learner"]), spec),
+        "pipeline_tag": _category(spec),
+        "tags": [_category(spec), *TAGS],
         "labels": spec.label_names,
     }
     if model["learner"] in ("bert", "setfit"):
@@ -150,7 +164,7 @@ def _model_metrics(summary: Summary) -> list[str]:
     if found is not None and found["human_share"] < 1:
         low, middle, high = (_machine_share(found, name) for name in ("low", "estimate", "high"))
         metrics.append(
-            f"{'Exact sets' if 'decisions' in found else 'Accuracy'} on the "
+            f"{_right(found)} on the "
             f"{percent(1 - found['human_share'])} of this pool that no person had "
             f"labelled when its answers were frozen: {percent(middle)}, interval {percent(low)} "
             f"to {percent(high)} at {level_words(found['level'])}, valid at every look "
@@ -159,7 +173,7 @@ def _model_metrics(summary: Summary) -> list[str]:
         )
     if measured is not None:
         metrics.append(
-            f"{'Exact sets' if 'micro_f1' in measured else 'Accuracy'} of the model of round "
+            f"{_right(measured)} of the model of round "
             f"{measured['round']}, which did not learn from the "
             f"gold items: {percent(measured['estimate'])}, interval {percent(measured['low'])} to "
             f"{percent(measured['high'])} at {level_words(measured['level'])} (n = {measured['n']} "
@@ -167,6 +181,14 @@ def _model_metrics(summary: Summary) -> list[str]:
             "them too and cannot be measured on them."
         )
     return metrics or ["Nothing was measured: no item was set aside to measure on."]
+
+
+def _right(measured: Mapping[str, Any]) -> str:
+    """What a share of right answers is called, by what was measured beside it."""
+    if any(name.startswith(("span_", "text_f1")) for name in measured):
+        return "Exact answers"
+    sets = "decisions" in measured or "micro_f1" in measured
+    return "Exact sets" if sets else "Accuracy"
 
 
 def _machine_share(certificate: Mapping[str, Any], name: str) -> float:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from .annotators.items import LLMAnnotation
 from .asking import reader_of, stored_label, task_of
 from .base import ToolContext
 from .honest_scores import honest_scores, plain_scores
-from .labels import gold_labels
+from .labels import gold_labels, names_of
 from .opinions import COMMITTEE, Notes, Opinion, held_against_gold
 from .quality.combining import Combiner, fit_combiner
 from .votes import Ballot, ballot, earlier_votes
@@ -62,7 +62,8 @@ def combined(
     """What the members, and the classifier, say together of the rows.
 
     Members that are no use on gold have no vote, unless all are. Where items may have several
-    labels, an item has those that more than half of the members gave, and nothing is learned.
+    labels or marked parts, an item has those that more than half of the members gave, and nothing
+    is learned.
 
     Args:
         context: of the tool that asks.
@@ -74,7 +75,7 @@ def combined(
         `None` for one member with nothing learned: its own opinion stands.
     """
     voters = [each for each in opinions if each.useful] or list(opinions)
-    if context.spec.several:
+    if context.form.several:
         if len(opinions) == 1:
             return None
         mine, theirs = (_sets(context, each) for each in _both(voters))
@@ -194,7 +195,7 @@ def _notes(
 
 
 def _sets(context: ToolContext, members: Sequence[Notes]) -> list[LLMAnnotation[str]]:
-    """Sets of labels: those that more than half of the members gave, see `Task.combined`."""
+    """Sets of labels or of marked parts: what more than half gave, see `Task.combined`."""
     task, read, names = task_of(context), reader_of(context), context.spec.label_names
     version = _version(members, None)
     found: list[LLMAnnotation[str]] = []
@@ -205,7 +206,7 @@ def _sets(context: ToolContext, members: Sequence[Notes]) -> list[LLMAnnotation[
             continue
         value = task.combined(given)
         label = stored_label(context, value)
-        share = Counter(name for each in given for name in each)
+        share = Counter(name for note in notes for name in _names(context, note))
         found.append(
             LLMAnnotation(
                 notes[0].item,
@@ -213,11 +214,16 @@ def _sets(context: ToolContext, members: Sequence[Notes]) -> list[LLMAnnotation[
                 "ok",
                 score=sum(task.agreement(value, each) for each in given) / len(notes),
                 distribution=tuple(share[name] / len(given) for name in names),
-                rationale=_rationale(notes, label, 0),
+                rationale=_rationale(notes, label, 0, context.form.shown),
                 prompt=version,
             )
         )
     return found
+
+
+def _names(context: ToolContext, note: LLMAnnotation[str]) -> tuple[str, ...]:
+    """The labels in a member's set, or the types in its marked parts."""
+    return () if note.label is None else names_of(note.label, context.spec)
 
 
 def _nothing(item: str, notes: Sequence[LLMAnnotation[str]], version: str) -> LLMAnnotation[str]:
@@ -226,10 +232,15 @@ def _nothing(item: str, notes: Sequence[LLMAnnotation[str]], version: str) -> LL
     )
 
 
-def _rationale(notes: Sequence[LLMAnnotation[str]], label: str, learned_from: int) -> str:
-    """The words of a member that gave the label, and who gave which."""
+def _rationale(
+    notes: Sequence[LLMAnnotation[str]],
+    label: str,
+    learned_from: int,
+    words: Callable[[str], str] = str,
+) -> str:
+    """The words of a member that gave the label, and who gave which; `words` shows a label."""
     counted = Counter(note.label for note in notes if note.label is not None)
-    shown = ", ".join(f"{name} {count}" for name, count in counted.most_common())
+    shown = ", ".join(f"{words(name)} {count}" for name, count in counted.most_common())
     own = next((note.rationale for note in notes if note.label == label and note.rationale), "")
     if label not in counted:
         own = "no member said so, but people's labels of such items and the classifier do"

@@ -22,14 +22,16 @@ from ..store.files import file_digest, folder_digest, replacing, write_folder
 from ..store.label_sets import decode
 from ..store.pool import Pool
 from ..store.records import HUMAN_KINDS, Annotation
+from ..store.spec import TaskSpec
 from .base import ToolContext
 from .cards import data_card, model_card
 from .export import SECOND, SETS, write_exports
+from .export_entities import ENTITIES, TOKENS_FILE, as_records, entity_type, write_tokens
 from .labels import LabelledRows, human_labels
 from .machine_labels import machine_labels
 from .predictions import PREDICTIONS
 from .report import write_report
-from .scores import read_scores
+from .scores import SCORE_FILES, read_scores
 
 BLOCK = 8_192
 """Rows compared with all labelled items at a time: bounds the memory of the similarities."""
@@ -98,7 +100,7 @@ def labelled_table(context: ToolContext) -> pa.Table:
         {
             "id": pool.table.column("id"),
             **_text_columns(pool, pairs=bool(context.settings.second_columns)),
-            **_label_column([each.label for each in found], place, several=context.spec.several),
+            **_label_column([each.label for each in found], place, context.spec),
             "confidence": _spread([each.confidence for each in found], place, pa.float64()),
             "source": _spread([each.kind for each in found], place, pa.string()),
             "annotator": _spread([each.annotator for each in found], place, pa.string()),
@@ -109,9 +111,12 @@ def labelled_table(context: ToolContext) -> pa.Table:
 
 
 def _label_column(
-    labels: list[str | None], place: NDArray[np.int64], *, several: bool
+    labels: list[str | None], place: NDArray[np.int64], spec: TaskSpec
 ) -> dict[str, pa.Array]:
-    if not several:
+    if spec.marked:
+        parts = [None if label is None else as_records(label) for label in labels]
+        return {ENTITIES: _spread(parts, place, pa.list_(entity_type()))}
+    if not spec.several:
         return {"label": _spread(labels, place, pa.string())}
     sets = [None if label is None else list(decode(label)) for label in labels]
     return {SETS: _spread(sets, place, pa.list_(pa.string()))}
@@ -139,7 +144,10 @@ def deliver(context: ToolContext) -> dict[str, str]:
     """
     store, pool, spec, settings = context.store, context.pool, context.spec, context.settings
     exports = context.folder("exports")
-    paths = list(write_exports(labelled_table(context), exports).values())
+    table = labelled_table(context)
+    paths = list(write_exports(table, exports).values())
+    if spec.marked:
+        paths.append(write_tokens(table, exports / TOKENS_FILE, split=settings.tokens))
     final = context.folder("models") / "final"
     write_folder(final, lambda folder: _fill_model(context, folder))
     _write_text(exports / "data_card.md", data_card(store, pool, spec, settings))
@@ -157,9 +165,7 @@ def deliver(context: ToolContext) -> dict[str, str]:
 def _fill_model(context: ToolContext, folder: Path) -> None:
     model: dict[str, Any] = context.store.artefact("model") or {}
     source = context.store.folder / model["folder"]
-    left_out = shutil.ignore_patterns(
-        "rows.npy", "probabilities.npy", "frozen.npz", PREDICTIONS, ".*"
-    )
+    left_out = shutil.ignore_patterns(*SCORE_FILES, "frozen.npz", PREDICTIONS, ".*")
     shutil.copytree(source, folder, dirs_exist_ok=True, ignore=left_out)
     card = model_card(context.store, context.pool, context.spec, context.settings)
     (folder / "README.md").write_text(card, encoding="utf-8")
@@ -185,15 +191,18 @@ def _rationales(
     """For each row: how sure the learner is, what came second, and the nearest labelled item."""
     names, shown = pa.array(context.spec.label_names), context.form.shown
     # The two likeliest labels; where there may be several, the three nearest to a change.
-    order = np.argsort(-probabilities, axis=1)[:, :2]
+    order, between = np.argsort(-probabilities, axis=1)[:, :2], ", then "
     if context.spec.several:
         order = np.argsort(np.abs(probabilities - 0.5), axis=1, kind="stable")[:, :3]
+        between = "labels nearest to a change "
+    if context.spec.marked:
+        between = "chance of any "
     near, similarity = _nearest(context, rows, known)
     ids = pa.array(context.pool.ids(known.rows)).take(pa.array(near))
     labels = pa.array([shown(each) for each in known.labels]).take(pa.array(near))
     parts = [
         pa.array([f"{learner}: "] * len(rows)),
-        *_named(names, probabilities, order, "" if context.spec.several else ", then "),
+        *_named(names, probabilities, order, between),
         "; nearest labelled item ",
         ids,
         " (",
@@ -208,15 +217,19 @@ def _rationales(
 
 
 def _named(
-    names: pa.Array, probabilities: NDArray[np.float32], order: NDArray[np.int64], between: str
+    names: pa.Array, probabilities: NDArray[np.float32], order: NDArray[np.int64], words: str
 ) -> list[Any]:
-    """Columns of text: the labels in the order given, each with its probability."""
-    parts: list[Any] = []
-    for column in order.T:
+    """Columns of text: the labels in the order given, each with its probability.
+
+    The words stand between them if they begin with a comma, and else before them.
+    """
+    between = words if words.startswith(",") else ", "
+    parts: list[Any] = [] if words == between else [words]
+    for place, column in enumerate(order.T):
         values = probabilities[np.arange(len(column)), column]
-        parts += [*([between or ", "] if parts else []), names.take(pa.array(column)), " "]
+        parts += [*([between] if place else []), names.take(pa.array(column)), " "]
         parts.append(_decimals(values))
-    return parts if between else ["labels nearest to a change ", *parts]
+    return parts
 
 
 def _nearest(

@@ -42,11 +42,13 @@ def normalised(texts: Sequence[str]) -> list[str]:
     return keys
 
 
-def duplicate_groups(texts: Sequence[str]) -> NDArray[np.int64]:
+def duplicate_groups(texts: Sequence[str], *, exact: bool = False) -> NDArray[np.int64]:
     """For each text, the row of the first one with the same key (see `normalise`).
 
     Args:
         texts: n texts.
+        exact: only the same characters are the same text: where an answer is about places in it,
+            it would not fit another.
 
     Returns:
         Shape (n,): `groups[i] <= i`, and `groups[i] == i` for the first of each group.
@@ -54,7 +56,8 @@ def duplicate_groups(texts: Sequence[str]) -> NDArray[np.int64]:
     # One dictionary look-up a text, 0.04 s for 100,000: handing the keys to compiled code takes
     # longer than that.
     first: dict[str, int] = {}
-    rows = [first.setdefault(key, row) for row, key in enumerate(normalised(texts))]
+    keys = texts if exact else normalised(texts)
+    rows = [first.setdefault(key, row) for row, key in enumerate(keys)]
     return np.array(rows, dtype=np.int64)
 
 

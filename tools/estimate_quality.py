@@ -10,13 +10,13 @@ import numpy as np
 from ..store.errors import UserError
 from ..store.events import MetricEvent
 from ..store.records import Artefact
-from .audit_sample import audited, certificate
+from .audit_sample import audited, audited_spans, certificate
 from .base import Outcome, Tool, ToolArgs, ToolContext
 from .calibration import expected_calibration_error
 from .certificate import Certificate, Interval, fixed_interval
+from .entity_quality import EntityScores, SpanScores
 from .labels import gold_labels
 from .scores import read_scores
-from .set_quality import set_measures
 
 
 class QualityArgs(ToolArgs):
@@ -50,7 +50,7 @@ def _certify(context: ToolContext) -> Outcome:
         "delivered_estimate": result.delivered_estimate,
         "delivered_low": result.delivered_low,
         "delivered_high": result.delivered_high,
-        **_by_label(context),
+        **_within(context),
     }
     metric = MetricEvent(
         name="certified_accuracy",
@@ -65,8 +65,7 @@ def _certify(context: ToolContext) -> Outcome:
     shown = {
         key: value[key] for key in ("estimate", "low", "high", "level", "n_audited", "n_errors")
     }
-    if "decisions" in value:
-        shown["decisions"] = value["decisions"]
+    shown |= {name: value[name] for name in ("decisions", "text_f1") if name in value}
     shown["target_reached"] = None if target is None else result.delivered_low >= target
     return Outcome(
         result={"certificate": shown},
@@ -75,13 +74,40 @@ def _certify(context: ToolContext) -> Outcome:
     )
 
 
-def _by_label(context: ToolContext) -> dict[str, Any]:
-    """Where items may have several labels: how many single decisions about them are right."""
-    if not context.spec.several:
+def _within(context: ToolContext) -> dict[str, Any]:
+    """What the audit says of the inside of answers: single decisions, or marked parts."""
+    spec, given = context.spec, (context.store, context.pool, context.spec)
+    if not context.form.several:
         return {}
-    found: Certificate = certificate(context.store, context.pool, context.spec, share=True)
+    found: Certificate = certificate(*given, share=True)
     names = ("estimate", "low", "high", "delivered_estimate", "delivered_low", "delivered_high")
-    return {"decisions": {name: float(getattr(found, name)) for name in names}}
+    by_share = {name: float(getattr(found, name)) for name in names}
+    if not spec.marked:
+        return {"decisions": by_share}
+    spans = audited_spans(*given, seed=context.seed)
+    return {"text_f1": by_share, **({} if spans is None else {"spans": span_figures(spans)})}
+
+
+def span_figures(found: EntityScores) -> dict[str, Any]:
+    """Precision, recall and F1, each with its interval, in all and for each type, as plain data.
+
+    What cannot be had, such as the precision where nothing was marked, is `None`.
+    """
+
+    def figures(scores: SpanScores) -> dict[str, Any]:
+        ratios = {"precision": scores.precision, "recall": scores.recall, "f1": scores.f1}
+        return {
+            **{
+                name: None if each is None else [each.estimate, each.low, each.high]
+                for name, each in ratios.items()
+            },
+            "right": scores.right,
+            "given": scores.given,
+            "true": scores.true,
+        }
+
+    by_type = {name: figures(each) for name, each in found.per_type.items()}
+    return {**figures(found.spans), "texts": found.n_texts, "by_type": by_type}
 
 
 def _measure(context: ToolContext) -> Outcome:
@@ -111,13 +137,12 @@ def _measure(context: ToolContext) -> Outcome:
         "calibration_error": round(float(error), 4),
     }
     metrics = [_metric("gold_accuracy", interval)]
-    if form.several:
-        found = set_measures(answers, truth, level=interval.level, seed=context.seed)
-        metrics += [_metric(f"gold_{name}", each) for name, each in found.items()]
-        value |= {
-            name: [round(x, 6) for x in (each.estimate, each.low, each.high)]
-            for name, each in found.items()
-        }
+    found = form.measures(answers, truth, level=interval.level, seed=context.seed)
+    metrics += [_metric(f"gold_{name}", each) for name, each in found.items()]
+    value |= {
+        name: [round(x, 6) for x in (each.estimate, each.low, each.high)]
+        for name, each in found.items()
+    }
     return Outcome(result=value, artefacts=(Artefact("quality", value),), metrics=tuple(metrics))
 
 

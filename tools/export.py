@@ -17,6 +17,7 @@ import numpy as np
 
 from ..store.errors import OperatorError, UserError
 from ..store.label_sets import SEPARATOR
+from .export_entities import ENTITIES, as_json, entity_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -49,9 +50,10 @@ def write_exports(
     """Write `labels.csv`, `labels.jsonl` and `labels.parquet`, replacing older ones at once.
 
     Args:
-        table: has the columns `COLUMNS`, `SECOND` for pairs, and lists of strings in `SETS` in
-            place of `label` where items may have several (others are left out); `confidence` in
-            [0, 1] or null, `round` a whole number or null, the rest strings or null.
+        table: has the columns `COLUMNS`, `SECOND` for pairs, and in place of `label` lists of
+            strings in `SETS` where items may have several, or of `entity_type()` in `ENTITIES`
+            where parts are marked (others are left out); `confidence` in [0, 1] or null, `round`
+            a whole number or null, the rest strings or null.
         folder: made when it is not there.
         formats: which of the three.
 
@@ -77,9 +79,14 @@ def write_exports(
     return written
 
 
-def columns_of(*, pairs: bool, several: bool = False) -> list[str]:
-    """The exported columns of single texts or of pairs, with one label each or several."""
-    names = [SETS if name == "label" and several else name for name in COLUMNS]
+def columns_of(*, pairs: bool, answer: str = "label") -> list[str]:
+    """The exported columns of single texts or of pairs.
+
+    Args:
+        pairs: whether there is a second text.
+        answer: the column of what an item was given: `label`, `SETS` or `ENTITIES`.
+    """
+    names = [answer if name == "label" else name for name in COLUMNS]
     place = COLUMNS.index("text") + 1
     return [*names[:place], SECOND, *names[place:]] if pairs else names
 
@@ -88,14 +95,19 @@ def _checked(table: pa.Table) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    several = SETS in table.column_names
-    wanted = columns_of(pairs=False, several=several)
+    answer = next((name for name in (SETS, ENTITIES) if name in table.column_names), "label")
+    wanted = columns_of(pairs=False, answer=answer)
     missing = [name for name in wanted if name not in table.column_names]
     if missing:
         raise ValueError(f"the export lacks the columns {missing!r}: it needs {wanted!r}")
     sets = pa.list_(pa.large_string())
-    kinds = {"confidence": pa.float64(), "round": pa.int32(), SETS: sets}
-    columns = columns_of(pairs=SECOND in table.column_names, several=several)
+    kinds = {
+        "confidence": pa.float64(),
+        "round": pa.int32(),
+        SETS: sets,
+        ENTITIES: pa.list_(entity_type()),
+    }
+    columns = columns_of(pairs=SECOND in table.column_names, answer=answer)
     schema = pa.schema([(name, kinds.get(name, pa.large_string())) for name in columns])
     checked = table.select(columns).cast(schema)
     confidence = checked["confidence"]
@@ -159,12 +171,14 @@ def _write_csv(table: pa.Table, file: IO[bytes]) -> None:
 
 
 def _cells(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The column as text; the names of a set joined."""
+    """The column as text: the names of a set joined, marked parts as a JSON list."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if not pa.types.is_list(column.type):
         return column
+    if pa.types.is_struct(column.type.value_type):
+        return pa.chunked_array([_json_value(each) for each in column.chunks], pa.large_string())
     return pc.binary_join(column, pa.scalar(SEPARATOR, pa.large_string()))
 
 
@@ -208,7 +222,7 @@ def _json_lines(table: pa.Table) -> pa.LargeStringArray:
 
 
 def _json_value(cells: pa.Array) -> pa.LargeStringArray:
-    """Strings in quotes; lists of strings as JSON lists."""
+    """Strings in quotes; lists of strings, or of marked parts, as JSON lists."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -217,7 +231,10 @@ def _json_value(cells: pa.Array) -> pa.LargeStringArray:
     kind = pa.large_string()
     lengths = pc.fill_null(pc.list_value_length(cells), 0)
     offsets = pa.array(np.concatenate([[0], np.cumsum(lengths.to_numpy())]), pa.int32())
-    quoted = pa.ListArray.from_arrays(offsets, _json_string(cells.flatten()))
+    inside = cells.flatten()
+    records = pa.types.is_struct(inside.type)
+    values = as_json(inside, _json_string) if records else _json_string(inside)
+    quoted = pa.ListArray.from_arrays(offsets, values)
     joined = pc.binary_join(quoted, pa.scalar(", ", kind))
     listed = pc.binary_join_element_wise(
         pa.scalar("[", kind), joined, pa.scalar("]", kind), pa.scalar("", kind)

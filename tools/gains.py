@@ -45,7 +45,7 @@ def gains_so_far(context: ToolContext) -> tuple[dict[str, list[float]], tuple[Ar
 def _gain_of(context: ToolContext, batch: dict[str, Any]) -> float | None:
     known = training_labels(context.store, final=False)
     mine = np.isin(known.rows, batch["rows"])
-    if not mine.any() or mine.all():
+    if not mine.any() or mine.all() or len(context.spec.labels) < 2:
         return None
     labels = context.label_index(known.labels)
     return round(gain(labels[~mine], labels[mine], len(context.spec.labels)), 6)

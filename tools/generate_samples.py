@@ -76,7 +76,7 @@ class GenerateSamples(Tool[GenerateArgs]):
         started = time.perf_counter()
         if context.settings.second_columns:
             raise UserError("texts can be generated for single texts only, not for pairs")
-        if context.spec.several:
+        if context.form.several:
             raise UserError("texts can be generated for one label an item only, not for several")
         material = gather(context)
         wanted = targets(material, args.method, args.k, args.labels)

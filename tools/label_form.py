@@ -1,8 +1,9 @@
-"""The two forms that answers take: one label an item, or a set of them.
+"""The forms that answers take: one label an item, a set of them, or marked parts of the text.
 
 Whatever reads probabilities, compares answers or writes labels asks the form, so that a tool is
 written once. With one label an answer is an index; with several it is a row of zeros and ones,
-one for each label of the task, all zeros being an answer too.
+one for each label of the task, all zeros being an answer too; marked parts are one string, and
+their form is in `entity_form`.
 """
 
 from __future__ import annotations
@@ -14,23 +15,27 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..store.errors import UserError
 from ..store.label_sets import decode, encode
 from ..store.label_sets import shown as shown_set
 from ..store.spec import TaskSpec
 from .calibration import Calibrator, Temperature, fit_temperature
+from .certificate import Interval
+from .entity_form import MarkedParts
 from .set_calibration import SetCalibration, SetConfidence, fit_sets
+from .set_quality import set_measures
 from .stopping import cohen_kappa
 
-Answers = NDArray[np.int64]
-"""Label indices (n,), or zeros and ones (n, C)."""
+Answers = NDArray[Any]
+"""Label indices (n,), zeros and ones (n, C), or strings of marked parts (n,)."""
 
 
 class LabelForm(Protocol):
-    """How answers are written, read off probabilities, compared and calibrated."""
+    """How answers are written, compared and measured."""
 
     @property
     def several(self) -> bool:
-        """Whether an item may have several labels."""
+        """Whether each label is a question by itself: an item may have several, or none."""
 
     def read(self, labels: Sequence[str]) -> Answers:
         """Stored labels as answers.
@@ -45,12 +50,6 @@ class LabelForm(Protocol):
     def shown(self, label: str) -> str:
         """A stored label in words."""
 
-    def predicted(self, probabilities: NDArray[np.float32]) -> Answers:
-        """The answers that probabilities (n, C) amount to."""
-
-    def certainty(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(n,) how probable those answers are by (n, C) themselves, in [0, 1]."""
-
     def same(self, left: Answers, right: Answers) -> NDArray[np.bool_]:
         """(n,) where two rows of answers are the same, as a whole."""
 
@@ -59,6 +58,36 @@ class LabelForm(Protocol):
 
     def counts(self, answers: Answers) -> NDArray[np.int64]:
         """(C,) how many of the answers have each label."""
+
+    def loss(self, machine: Answers, truth: Answers) -> NDArray[np.float64] | None:
+        """(n,) how wrong each answer is, from 0 to 1; `None` where it is right or wrong."""
+
+    def compared(self, answers: Answers) -> NDArray[np.int64]:
+        """The labels of answers for those who compare them: indices (n,), or 0 and 1 (n, C)."""
+
+    def keys(self, answers: Answers) -> NDArray[np.int64]:
+        """Whole numbers for the answers, (n,) or (n, k), equal exactly where those are the same."""
+
+    def packed(self, answers: Answers) -> NDArray[Any]:
+        """The answers as an array that a file of numbers can hold."""
+
+    def unpacked(self, stored: NDArray[Any]) -> Answers:
+        """What `packed` was given."""
+
+    def measures(
+        self, answers: Answers, truth: Answers, *, level: float, seed: int
+    ) -> dict[str, Interval]:
+        """What is measured within the answers of n >= 1 gold items, with bootstrap intervals."""
+
+
+class ProbabilityForm(LabelForm, Protocol):
+    """A form whose answers follow from the probabilities of the labels."""
+
+    def predicted(self, probabilities: NDArray[np.float32]) -> Answers:
+        """The answers that probabilities (n, C) amount to."""
+
+    def certainty(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(n,) how probable those answers are by (n, C) themselves, in [0, 1]."""
 
     def fit_calibration(
         self, probabilities: NDArray[np.float32], truth: Answers
@@ -111,6 +140,32 @@ class OneLabel:
     def counts(self, answers: Answers) -> NDArray[np.int64]:
         """See `LabelForm.counts`."""
         return np.asarray(np.bincount(answers, minlength=len(self.names)), dtype=np.int64)
+
+    def loss(self, machine: Answers, truth: Answers) -> None:
+        """See `LabelForm.loss`."""
+        return
+
+    def compared(self, answers: Answers) -> NDArray[np.int64]:
+        """See `LabelForm.compared`."""
+        return answers
+
+    def keys(self, answers: Answers) -> NDArray[np.int64]:
+        """See `LabelForm.keys`."""
+        return answers
+
+    def packed(self, answers: Answers) -> NDArray[Any]:
+        """See `LabelForm.packed`."""
+        return answers
+
+    def unpacked(self, stored: NDArray[Any]) -> Answers:
+        """See `LabelForm.unpacked`."""
+        return stored
+
+    def measures(
+        self, answers: Answers, truth: Answers, *, level: float, seed: int
+    ) -> dict[str, Interval]:
+        """Nothing more than whether the labels are right; see `LabelForm.measures`."""
+        return {}
 
     def fit_calibration(
         self, probabilities: NDArray[np.float32], truth: Answers
@@ -182,6 +237,32 @@ class SeveralLabels:
         """See `LabelForm.counts`."""
         return np.asarray(answers.sum(axis=0), dtype=np.int64)
 
+    def loss(self, machine: Answers, truth: Answers) -> NDArray[np.float64]:
+        """Share of the labels that are wrong (Hamming loss); see `LabelForm.loss`."""
+        return np.asarray((machine != truth).mean(axis=1), dtype=np.float64)
+
+    def compared(self, answers: Answers) -> NDArray[np.int64]:
+        """See `LabelForm.compared`."""
+        return answers
+
+    def keys(self, answers: Answers) -> NDArray[np.int64]:
+        """See `LabelForm.keys`."""
+        return answers
+
+    def packed(self, answers: Answers) -> NDArray[Any]:
+        """See `LabelForm.packed`."""
+        return answers
+
+    def unpacked(self, stored: NDArray[Any]) -> Answers:
+        """See `LabelForm.unpacked`."""
+        return stored
+
+    def measures(
+        self, answers: Answers, truth: Answers, *, level: float, seed: int
+    ) -> dict[str, Interval]:
+        """F1 and single decisions; see `set_quality.set_measures`."""
+        return set_measures(answers, truth, level=level, seed=seed)
+
     def fit_calibration(
         self, probabilities: NDArray[np.float32], truth: Answers
     ) -> tuple[Calibrator, dict[str, Any]]:
@@ -214,5 +295,16 @@ class SeveralLabels:
 
 def form_of(spec: TaskSpec) -> LabelForm:
     """The form of the answers to a task."""
+    return MarkedParts(tuple(spec.label_names)) if spec.marked else probability_form(spec)
+
+
+def probability_form(spec: TaskSpec) -> ProbabilityForm:
+    """The form of the answers to a task whose answers follow from probabilities of labels.
+
+    Raises:
+        UserError: the task is to mark parts of texts.
+    """
+    if spec.marked:
+        raise UserError("the task is to mark entities: their answers are no labels of whole items")
     names = tuple(spec.label_names)
     return SeveralLabels(names) if spec.several else OneLabel(names)

@@ -16,6 +16,7 @@ from ..store.database import Store
 from ..store.label_sets import decode
 from ..store.pool import Pool
 from ..store.records import HUMAN_KINDS
+from ..store.spans import decode as decode_spans
 from ..store.spec import TaskSpec
 from .gold import reserved_rows
 
@@ -29,6 +30,12 @@ class LabelledRows:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def without(self, rows: NDArray[np.int64]) -> LabelledRows:
+        """Those that are not among `rows`."""
+        stay = ~np.isin(self.rows, rows)
+        kept = [label for label, keep in zip(self.labels, stay, strict=True) if keep]
+        return LabelledRows(self.rows[stay], kept)
 
 
 def training_labels(store: Store, *, final: bool) -> LabelledRows:
@@ -62,15 +69,25 @@ def open_audit_prefix(store: Store) -> str:
 
 
 def label_counts(store: Store, spec: TaskSpec) -> dict[str, int]:
-    """How many human labels each label has; an item with several counts for each of them."""
+    """How many human labels each label has; an item with several counts for each of them.
+
+    Of marked texts, how many have a part of each type.
+    """
     counts = store.label_counts()
-    if not spec.several:
+    if not (spec.several or spec.marked):
         return counts
     found: dict[str, int] = {}
     for text, n in counts.items():
-        for name in decode(text):
+        for name in names_of(text, spec):
             found[name] = found.get(name, 0) + n
     return found
+
+
+def names_of(label: str, spec: TaskSpec) -> tuple[str, ...]:
+    """The labels, or types of parts, that a stored answer has, each once."""
+    if spec.marked:
+        return tuple(dict.fromkeys(span.type for span in decode_spans(label)))
+    return decode(label) if spec.several else (label,)
 
 
 def unlabelled_rows(store: Store, pool: Pool) -> NDArray[np.int64]:

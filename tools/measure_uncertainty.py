@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from ..store.errors import UserError
@@ -14,10 +15,12 @@ from ..store.files import replacing
 from ..store.records import Artefact, Charge
 from .base import Outcome, Tool, ToolArgs, ToolContext
 from .certificate import labels_digest
-from .label_form import Answers
+from .entity_calibration import answers_calibration
+from .label_form import Answers, probability_form
 from .labels import human_labels
 from .machine_labels import machine_labels
 from .scores import Scores, scores_at, write_scores
+from .tagging import tagged
 from .train_model import predictions_of
 from .uncertainty import measures
 
@@ -44,8 +47,8 @@ class MeasureUncertainty(Tool[MeasureArgs]):
         if model is None:
             raise UserError("there is no model to measure with: call train_model first")
         scores, computed = self._score(context, model)
-        several = context.spec.several
-        uncertainty = measures(multi_label=several)[args.measure](np.asarray(scores.probabilities))
+        by_label = measures(multi_label=context.form.several)
+        uncertainty = by_label[args.measure](np.asarray(scores.probabilities))
         value = {
             "model": model["name"],
             "folder": model["folder"],
@@ -60,6 +63,7 @@ class MeasureUncertainty(Tool[MeasureArgs]):
             "computed": computed,
             "reused": len(scores.rows) - computed,
             **({} if scores.sets is None else {"sets": asdict(scores.sets)}),
+            **({} if scores.marked is None else {"marked": True}),
         }
         artefacts = [Artefact("scores", value)]
         if model["final"]:
@@ -82,13 +86,27 @@ class MeasureUncertainty(Tool[MeasureArgs]):
     def _score(self, context: ToolContext, model: dict[str, Any]) -> tuple[Scores, int]:
         """The calibrated probabilities, and for how many rows this call had to compute them."""
         rows, found = context.pool.unique_rows, predictions_of(context, model)
-        probabilities = found.of(rows, context.call)
-        calibrator = context.form.calibration(model)
-        if calibrator is not None:
-            probabilities = calibrator.apply(probabilities)
-        write_scores(context.store.folder / model["folder"], rows, probabilities)
-        sets = context.form.set_confidence(model)
-        return Scores(rows, probabilities, model["name"], sets), found.new(rows, context.call)
+        if context.spec.marked:
+            said = tagged(found, rows, context.call)
+            marked = said.calibrated(answers_calibration(model))
+            scores = Scores(rows, said.occurs, model["name"], marked=marked)
+        else:
+            scores = _of_labels(context, model, rows, found.of(rows, context.call))
+        write_scores(context.store.folder / model["folder"], scores)
+        return scores, found.new(rows, context.call)
+
+
+def _of_labels(
+    context: ToolContext,
+    model: dict[str, Any],
+    rows: NDArray[np.int64],
+    probabilities: NDArray[np.float32],
+) -> Scores:
+    form = probability_form(context.spec)
+    calibrator = form.calibration(model)
+    if calibrator is not None:
+        probabilities = calibrator.apply(probabilities)
+    return Scores(rows, probabilities, model["name"], form.set_confidence(model))
 
 
 def _expected_error(scores: Scores) -> float:
@@ -132,13 +150,13 @@ def _freeze(context: ToolContext, model: dict[str, Any], scores: Scores) -> Arte
     folder = context.store.folder / model["folder"]
     doubt = (1 - confidence).astype(np.float64)
     with replacing(folder / "frozen.npz") as path, path.open("wb") as file:
-        np.savez(file, rows=rows, labels=labels, doubt=doubt)
+        np.savez(file, rows=rows, labels=context.form.packed(labels), doubt=doubt)
     attempt = len(context.store.artefact_history("frozen")) + 1
     value = {
         "model": model["name"],
         "folder": model["folder"],
         "machine_rows": len(rows),
-        "digest": labels_digest(rows, labels),
+        "digest": labels_digest(rows, context.form.keys(labels)),
         # Rows that trained with the machine's own label are not among these: their label was
         # frozen before the draw like any other.
         "trained_on": sorted(set(model["rows"]) & set(known.tolist())),

@@ -167,6 +167,9 @@ def held_against_gold(
             # One look: a test on the first part and another on the whole would err more often.
             threshold = None if opens else _threshold(context, theirs, gold.labels, delta)
         accepted = _scores(mine) >= (2.0 if threshold is None else threshold)
+        # Of an answer from which something had to be left out nobody knows what it would be.
+        partial = [note.status == "partial" for note in mine]
+        confidence[partial], accepted[partial] = np.nan, False
     words = f"{len(gold)} gold items"
     return Opinion(
         name, kind, mine, theirs, confidence, accepted, threshold, measured, words, opens
@@ -298,7 +301,7 @@ def _calibrated(
         return found
     whole = all(gold[p].distribution for p in scored) and all(notes[p].distribution for p in mine)
     # For sets, a distribution is a share for each label and says nothing of the set as a whole.
-    full = whole and not context.spec.several
+    full = whole and not context.form.several
     if full:
         labels = context.label_index([truth[p] for p in scored])
         calibrator, _ = choose(

@@ -64,7 +64,7 @@ def render_report(store: Store, pool: Pool, spec: TaskSpec, settings: Settings) 
         agreement=_agreement(summary.compared),
         balance=_bars(
             [(inert(name), n) for name, n in summary.balance],
-            total=summary.labelled if spec.several else 0,
+            total=summary.labelled if spec.several or spec.marked else 0,
         ),
         unit=unit(spec),
         inside=inside_words(summary),
@@ -99,11 +99,7 @@ def certificate_words(summary: Summary, spec: TaskSpec) -> list[str]:
         "The interval holds at every look (a confidence sequence), so stopping as soon as it was "
         f"good enough did not spoil it. Method: {found['method']}.",
     ]
-    if spec.several:
-        words.append(
-            "A label set is right when it holds every label that the item has and no other. "
-            + decision_words(found["decisions"], level)
-        )
+    words += _within_words(found, spec, level)
     if found["corrected"]:
         words.append(
             f"Before the mistakes that the audit found were put right, the accuracy was "
@@ -123,8 +119,26 @@ def certificate_words(summary: Summary, spec: TaskSpec) -> list[str]:
     return words
 
 
+def _within_words(found: Mapping[str, Any], spec: TaskSpec, level: str) -> list[str]:
+    """When an answer of several parts is right, and what is certified of the parts."""
+    if spec.several:
+        return [
+            "A label set is right when it holds every label that the item has and no other. "
+            + decision_words(found["decisions"], level)
+        ]
+    if not spec.marked:
+        return []
+    whole = (
+        "An answer is right when it marks every part of the text that should be marked, with its "
+        "exact words and type, and nothing else. "
+    )
+    return [whole + text_f1_words(found["text_f1"], level), *span_words(found, level)]
+
+
 def unit(spec: TaskSpec) -> str:
     """What an item's answer is called."""
+    if spec.marked:
+        return "answer"
     return "label set" if spec.several else "label"
 
 
@@ -138,18 +152,60 @@ def decision_words(found: Mapping[str, Any], level: str) -> str:
     )
 
 
-def inside_words(summary: Summary) -> list[str]:
-    """F1 of the labels within sets as last measured on gold; nothing where items have one label."""
-    found = summary.last_quality
-    if found is None or "micro_f1" not in found:
+def text_f1_words(found: Mapping[str, Any], level: str) -> str:
+    """The certificate of the mean F1 of a text, in a sentence."""
+    return (
+        f"The F1 of a text's marked parts is {found['delivered_estimate']:.3f} on average, between "
+        f"{found['delivered_low']:.3f} and {found['delivered_high']:.3f}; this interval holds at "
+        f"{level} by itself, not together with the one above."
+    )
+
+
+def span_words(found: Mapping[str, Any], level: str) -> list[str]:
+    """Precision, recall and F1 of the frozen spans in a sentence; nothing without answers."""
+    spans = found.get("spans")
+    if spans is None:
         return []
-    parts = []
-    for name, words in (("micro_f1", "micro F1"), ("macro_f1", "macro F1")):
-        middle, low, high = found[name]
-        parts.append(f"{words} {middle:.3f} ({low:.3f} to {high:.3f})")
     return [
-        f"Labels within the sets, by the model of round {found['round']} on {found['n']} gold "
-        f"items: {', '.join(parts)}, bootstrap intervals at {level_words(found['level'])}."
+        f"Part by part, before the mistakes that the audit found were put right: "
+        f"{_ratios(spans, ('precision', 'recall', 'f1'))}, from {spans['texts']} audited texts in "
+        f"which a person marked {spans['true']} parts and the machine {spans['given']}, "
+        f"{spans['right']} of them the same. Each is weighted by the chance of its draw; the "
+        f"intervals are bootstrap intervals at {level}, for one look, and not part of the "
+        "certificate."
+    ]
+
+
+def _ratios(found: Mapping[str, Any], names: Sequence[str]) -> str:
+    parts = []
+    for name in names:
+        words = name.removeprefix("span_").replace("_f1", " F1").replace("f1", "F1")
+        given = found.get(name)
+        if given is None:
+            parts.append(f"{words} not known")
+            continue
+        middle, low, high = given
+        parts.append(f"{words} {middle:.3f} ({low:.3f} to {high:.3f})")
+    return ", ".join(parts)
+
+
+INSIDE = (
+    ("micro_f1", "Labels within the sets", ("micro_f1", "macro_f1")),
+    ("span_f1", "Marked parts", ("span_precision", "span_recall", "span_f1")),
+)
+"""What is measured within answers on gold: the figure that tells, what it is of, and all."""
+
+
+def inside_words(summary: Summary) -> list[str]:
+    """What was last measured on gold within sets or marked texts; nothing for one label an item."""
+    found = summary.last_quality or {}
+    names = next(((words, names) for key, words, names in INSIDE if key in found), None)
+    if names is None:
+        return []
+    words, figures_of = names
+    return [
+        f"{words}, by the model of round {found['round']} on {found['n']} gold items: "
+        f"{_ratios(found, figures_of)}, bootstrap intervals at {level_words(found['level'])}."
     ]
 
 
@@ -169,6 +225,13 @@ def calibration_words(summary: Summary) -> list[str]:
             "its own; the confidence of an item is the chance that its whole set is right, the "
             f"product over the labels to the power {model['power']:.2f} (1 if they erred "
             f"independently), fitted on {model['calibrated_on']}."
+        ]
+    elif "shift" in model:
+        words = [
+            "The confidence of an item is the chance that its answer is right as a whole: the "
+            "tagger's own probability of the answer, with a temperature of "
+            f"{model['temperature']:.2f} and a shift of {model['shift']:+.2f} on the logit, fitted "
+            f"on {model['calibrated_on']}."
         ]
     else:
         words = [

@@ -15,6 +15,7 @@ from .audit_sample import audited, frozen_audit
 from .base import Outcome, Tool, ToolArgs, ToolContext
 from .budget import budget_left, gold_asked
 from .gold import drawn, first_part, second_part
+from .label_form import probability_form
 from .labels import open_audit_prefix, unlabelled_rows
 
 ALTERNATIVES = 3
@@ -131,7 +132,7 @@ def _gold(context: ToolContext, k: int) -> tuple[NDArray[np.int64], tuple[Artefa
 def _audit_rows(context: ToolContext, k: int) -> NDArray[np.int64]:
     """The next `k` items of the audit's fixed order."""
     before = audited(context.store)
-    rows = frozen_audit(context.store, context.pool, before + k).rows[before:]
+    rows = frozen_audit(context.store, context.pool, context.spec, before + k).rows[before:]
     if not len(rows):
         raise UserError("every machine label has been audited: call estimate_quality")
     return rows
@@ -146,11 +147,14 @@ def _accept(note: Annotation) -> Annotation:
 def _certainty(context: ToolContext, note: Annotation) -> float:
     if note.distribution is None:
         return 0.0
-    return float(context.form.certainty(np.array([note.distribution], dtype=np.float64))[0])
+    form = probability_form(context.spec)
+    return float(form.certainty(np.array([note.distribution], dtype=np.float64))[0])
 
 
 def _question(note: Annotation, context: ToolContext, objection: str = "") -> Question:
-    names, distribution = context.spec.label_names, note.distribution or ()
+    names = context.spec.label_names
+    # Of marked parts a distribution says which types occur, and not what else might be marked.
+    distribution = () if context.spec.marked else note.distribution or ()
     best = sorted(range(len(distribution)), key=lambda place: -distribution[place])
     others = best[1:]
     if context.spec.several:

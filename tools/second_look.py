@@ -31,12 +31,12 @@ def objections(context: ToolContext, check: Check, notes: Sequence[Annotation]) 
         notes: annotations with a label.
 
     Raises:
-        UserError: items may have several labels, or no model has scored the pool.
+        UserError: items may have several labels or marked parts, or no model has scored the pool.
         OperatorError: the judge's server cannot be reached.
     """
     if check == "none" or not notes:
         return {}
-    if context.spec.several:
+    if context.form.several:
         raise UserError(f"check={check!r} is for one label an item: leave it out")
     flags: list[tuple[Annotation, Flag]] = []
     labels = context.label_index([str(note.label) for note in notes])

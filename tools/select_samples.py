@@ -14,11 +14,13 @@ from ..store.errors import UserError
 from ..store.records import Artefact, Charge
 from .base import Outcome, Tool, ToolArgs, ToolContext
 from .gains import adapts, gains_so_far
+from .label_form import probability_form
 from .labels import human_labels, unlabelled_rows
 from .llm_selection.adviser import Adviser
 from .strategies import STRATEGIES, Candidates, Strategy, strategy
 from .strategies.one_label import check_sets
 from .strategies.wrappers import WRAPPERS, usage
+from .tagging import tagged
 from .train_model import current_learner, inputs_of, predictions_of
 
 DRAWS = 10
@@ -66,7 +68,7 @@ class SelectSamples(Tool[SelectArgs]):
         """Pick and keep the batch; see `Tool.run`."""
         started = time.perf_counter()
         chosen = strategy(args.strategy)
-        if context.spec.several:
+        if context.form.several:
             check_sets(chosen)
         rows = unlabelled_rows(context.store, context.pool)
         if not len(rows):
@@ -115,8 +117,11 @@ class _Source:
     def probabilities(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         model = self._model()
         self._asked = np.union1d(self._asked, rows)
-        found = predictions_of(self._context, model).of(rows, self._context.call)
-        calibrator = self._context.form.calibration(model)
+        kept, call = predictions_of(self._context, model), self._context.call
+        if self._context.spec.marked:
+            return tagged(kept, rows, call).occurs
+        found = kept.of(rows, call)
+        calibrator = probability_form(self._context.spec).calibration(model)
         return found if calibrator is None else calibrator.apply(found)
 
     def samples(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -163,7 +168,7 @@ def _candidates(context: ToolContext, source: _Source, rows: NDArray[np.int64]) 
         classes=len(context.spec.labels),
         labelled_rows=labelled.rows,
         # Strategies that look at labels compare indices; a set of labels has none.
-        labels=None if context.spec.several else context.label_index(labelled.labels),
-        multi_label=context.spec.several,
+        labels=None if context.form.several else context.label_index(labelled.labels),
+        multi_label=context.form.several,
         source=source,
     )

@@ -99,7 +99,7 @@ class SetCalibration:
 
 
 def fit_labels(
-    probabilities: ArrayLike, truth: ArrayLike
+    probabilities: ArrayLike, truth: ArrayLike, *, spread: float = _SPREAD_SHIFT
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Temperature and shift of each label by maximum a posteriori.
 
@@ -111,6 +111,7 @@ def fit_labels(
     Args:
         probabilities: (n, C) of items that the model did not learn from.
         truth: (n, C) zeros and ones.
+        spread: standard deviation of the prior of b, above 0.
 
     Returns:
         T (C,) and b (C,).
@@ -128,9 +129,9 @@ def fit_labels(
         scaled = logits * np.exp(-log_t)
         margin = signs * (scaled + shift)
         push = -signs * _sigmoid(-margin)
-        prior = (log_t / _SPREAD_T) ** 2 + (shift / _SPREAD_SHIFT) ** 2
+        prior = (log_t / _SPREAD_T) ** 2 + (shift / spread) ** 2
         slope_t = (push * -scaled).sum(axis=0) + log_t / _SPREAD_T**2
-        slope_b = push.sum(axis=0) + shift / _SPREAD_SHIFT**2
+        slope_b = push.sum(axis=0) + shift / spread**2
         total = np.logaddexp(0.0, -margin).sum() + 0.5 * prior.sum()
         return float(total), np.concatenate([slope_t, slope_b])
 

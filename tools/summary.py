@@ -16,19 +16,19 @@ from numpy.typing import NDArray
 
 from ..store.bill import BillLine, model_bill
 from ..store.database import Store
-from ..store.label_sets import decode
 from ..store.pool import Pool
 from ..store.records import HUMAN_KINDS, Annotation
 from ..store.spec import TaskSpec
-from .audit_sample import frozen_answers
+from .audit_sample import frozen_labels
+from .entity_form import parts_by_type
 from .label_form import Answers, form_of
-from .labels import open_audit_prefix
+from .labels import names_of, open_audit_prefix
 from .scores import scores_at
 from .set_quality import LabelAgreement, by_label
 
 PURPOSES = ("train", "gold", "audit")
-NO_LABEL = "(no label)"
-"""Stands for the empty set among the counts of labels."""
+NO_LABEL, NOTHING_MARKED = "(no label)", "(nothing marked)"
+"""Stand for the empty set, and the text without marked parts, among the counts of labels."""
 LEAST_COMPARED = 10
 """Below this many audit items a confusion matrix is drawn from the gold items instead."""
 
@@ -76,11 +76,14 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class ComparedSets:
-    """Sets of labels by a machine against those of a person, on the same items, label by label."""
+    """Sets by a machine against those of a person, on the same items, label by label.
+
+    Of labels each item counts once; of marked parts each part does, under its type.
+    """
 
     labels: tuple[LabelAgreement, ...]
     right: int
-    """Items whose whole set is the same."""
+    """Items whose whole answer is the same."""
     n: int
     skipped: int
     origin: str
@@ -98,7 +101,7 @@ class Summary:
     """Label and number of delivered items that have it, in the task spec's order.
 
     Where items may have several labels the numbers add up to more; the last one is then
-    `NO_LABEL`, with the items that have none.
+    `NO_LABEL` or `NOTHING_MARKED`, with the items that have none.
     """
     sources: tuple[SourceCount, ...]
     human: str
@@ -263,7 +266,8 @@ def _delivered(
     labels = np.full(len(pool), -1, dtype=np.int64)
     sources = np.full(len(pool), -1, dtype=np.int64)
     found = [a for a in [*store.annotations(purposes=("final",)), *human] if a.label is not None]
-    known = [a for a in found if spec.several or a.label in spec.label_names]
+    whole = not (spec.several or spec.marked)
+    known = [a for a in found if not whole or a.label in spec.label_names]
     names = {name: place for place, name in enumerate(_different(spec, known))}
     rows = np.fromiter((a.row for a in known), np.int64, len(known))
     labels[rows] = np.fromiter((names[str(a.label)] for a in known), np.int64, len(known))
@@ -290,25 +294,25 @@ def _delivered(
 
 
 def _different(spec: TaskSpec, known: list[Annotation]) -> list[str]:
-    """All labels of the task; the sets that were given, where items may have several."""
-    if not spec.several:
+    """All labels of the task; the different answers, where items have sets or marked parts."""
+    if not (spec.several or spec.marked):
         return spec.label_names
     return sorted({str(each.label) for each in known})
 
 
 def _balance(spec: TaskSpec, counts: dict[str, int]) -> tuple[tuple[str, int], ...]:
-    if not spec.several:
+    if not (spec.several or spec.marked):
         return tuple(counts.items())
-    sets = {decode(text): n for text, n in counts.items()}
-    each = [(name, sum(n for s, n in sets.items() if name in s)) for name in spec.label_names]
-    return (*each, (NO_LABEL, sets.get((), 0)))
+    sets = [(names_of(text, spec), n) for text, n in counts.items()]
+    each = [(name, sum(n for s, n in sets if name in s)) for name in spec.label_names]
+    nothing = NOTHING_MARKED if spec.marked else NO_LABEL
+    return (*each, (nothing, sum(n for s, n in sets if not s)))
 
 
 def _compare_audit(store: Store, spec: TaskSpec) -> Compared | ComparedSets | None:
     frozen, prefix = store.artefact("frozen"), open_audit_prefix(store)
     if frozen is None:
         return None
-    data = np.load(store.folder / frozen["folder"] / "frozen.npz")
     given = [a for a in store.annotations(purposes=("audit",)) if a.review.startswith(prefix)]
     truth = {a.row: str(a.label) for a in given if a.label is not None}
     if not truth:
@@ -319,7 +323,9 @@ def _compare_audit(store: Store, spec: TaskSpec) -> Compared | ComparedSets | No
         else "by chance"
     )
     origin = f"audit items, drawn from the frozen machine labels {how}"
-    machine = frozen_answers(data["rows"], data["labels"], np.array(list(truth), dtype=np.int64))
+    labels = frozen_labels(store, form_of(spec))
+    assert labels is not None
+    machine = labels.of(np.array(list(truth), dtype=np.int64))
     return _compared(spec, list(truth.values()), machine, len(given) - len(truth), origin)
 
 
@@ -348,6 +354,9 @@ def _compared(
 ) -> Compared | ComparedSets:
     """A person's labels against the machine's answers of the same items."""
     given = form_of(spec).read(truth)
+    if spec.marked:
+        found = parts_by_type(machine, given, spec.label_names)
+        return ComparedSets(found, int((machine == given).sum()), len(truth), skipped, origin)
     if spec.several:
         labels = by_label(machine, given, spec.label_names)
         right = int((machine == given).all(axis=1).sum())

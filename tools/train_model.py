@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ..models.learners import Inputs, Learner, Training, load_learner, make_learner
+from ..models.learners.tagging import Tagger
 from ..store.errors import UserError
 from ..store.files import write_folder
 from ..store.records import Artefact, Charge
@@ -19,8 +20,10 @@ from ..store.spec import LearnerName
 from .base import Outcome, Tool, ToolArgs, ToolContext
 from .gating import compare
 from .generation.records import GATE, NONE, GeneratedItems, generated_items
+from .label_form import probability_form
 from .labels import LabelledRows, gold_labels, training_labels
 from .predictions import Predictions
+from .tagging import fit_calibration, fit_tagger, out_of_fold, tagged, tagger_predictions
 
 FOLDS = 5
 FINE_TUNED: frozenset[LearnerName] = frozenset({"bert", "setfit"})
@@ -28,7 +31,7 @@ FINE_TUNED: frozenset[LearnerName] = frozenset({"bert", "setfit"})
 MIN_GOLD = 8
 """Below this many gold items a temperature says nothing; confidence stays absent."""
 UNCALIBRATED: dict[str, Any] = {"temperature": None, "gold": 0}
-CALIBRATION = ("temperature", "temperatures", "shifts", "thresholds", "power")
+CALIBRATION = ("temperature", "temperatures", "shift", "shifts", "thresholds", "power")
 """Fields of a `model` artefact that say how its probabilities are calibrated."""
 
 
@@ -115,7 +118,7 @@ class _Choice:
     `learner` is `None` where the current model stays.
     """
 
-    learner: Learner | None
+    learner: Learner | Tagger | None
     items: GeneratedItems = NONE
     gate: dict[str, Any] | None = None
 
@@ -123,6 +126,10 @@ class _Choice:
 def _choose(
     context: ToolContext, kind: LearnerName, labelled: LabelledRows, args: TrainArgs
 ) -> _Choice:
+    if context.spec.marked:
+        if args.generated:
+            raise UserError("generated items have one label each: leave generated out")
+        return _Choice(fit_tagger(context, kind, labelled))
     if not args.generated:
         return _Choice(fit(context, kind, labelled))
     items = generated_items(context.store)
@@ -219,7 +226,8 @@ def _targets(context: ToolContext, labels: list[str]) -> NDArray[np.int64] | NDA
 
 def _seen(context: ToolContext, labelled: LabelledRows) -> int:
     """How many labels have an example."""
-    return int((context.form.counts(context.label_index(labelled.labels)) > 0).sum())
+    form = context.form
+    return int((form.counts(form.read(labelled.labels)) > 0).sum())
 
 
 def inputs_of(context: ToolContext, rows: NDArray[np.int64]) -> Inputs:
@@ -250,6 +258,8 @@ def current_learner(context: ToolContext, model: dict[str, object]) -> Learner:
 
 def predictions_of(context: ToolContext, model: dict[str, object]) -> Predictions:
     """What the model of a `model` artefact said of the pool so far; the rest is computed."""
+    if context.spec.marked:
+        return tagger_predictions(context, model, _key(model))
 
     def compute(rows: NDArray[np.int64]) -> NDArray[np.float32]:
         # The learner draws the bar: one around it would stand still for a whole chunk.
@@ -281,10 +291,8 @@ def _calibrate(
     if len(gold) < MIN_GOLD:
         few = f"not calibrated: {len(gold)} gold items, at least {MIN_GOLD} are needed"
         return UNCALIBRATED, few
-    truth = context.label_index(gold.labels)
     if not model["final"]:
-        probabilities = predictions_of(context, model).of(gold.rows, context.call)
-        return context.form.fit_calibration(probabilities, truth)[1], f"{len(gold)} gold items"
+        return _fields(context, gold, model, None), f"{len(gold)} gold items"
     previous = context.store.artefact("model")
     slow = kind in FINE_TUNED
     if slow and previous and previous["temperature"] and previous["learner"] == kind:
@@ -292,9 +300,37 @@ def _calibrate(
         kept = {name: previous[name] for name in CALIBRATION if name in previous}
         origin = f"{len(gold)} gold items, by the model of the last round"
         return {**kept, "gold": len(gold)}, origin
-    probabilities = _out_of_fold(context, kind, labelled, gold, items)
-    fields = context.form.fit_calibration(probabilities, truth)[1]
-    return fields, f"{len(gold)} gold items, out of fold"
+    again = _Again(kind, labelled, items)
+    return _fields(context, gold, model, again), f"{len(gold)} gold items, out of fold"
+
+
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """What a model that has seen the gold items learned from: to train it without some of them."""
+
+    kind: LearnerName
+    labelled: LabelledRows
+    items: GeneratedItems
+
+
+def _fields(
+    context: ToolContext, gold: LabelledRows, model: dict[str, Any], again: _Again | None
+) -> dict[str, Any]:
+    """Fields of a calibration on gold, by the model as it is or trained again without the items."""
+    if context.spec.marked:
+        found = (
+            tagged(predictions_of(context, model), gold.rows, context.call)
+            if again is None
+            else out_of_fold(context, again.kind, again.labelled, gold, FOLDS)
+        )
+        return fit_calibration(found, gold.labels)
+    probabilities = (
+        predictions_of(context, model).of(gold.rows, context.call)
+        if again is None
+        else _out_of_fold(context, again.kind, again.labelled, gold, again.items)
+    )
+    truth = context.label_index(gold.labels)
+    return probability_form(context.spec).fit_calibration(probabilities, truth)[1]
 
 
 def _out_of_fold(
@@ -309,8 +345,6 @@ def _out_of_fold(
     probabilities = np.zeros((len(gold), len(context.spec.labels)), dtype=np.float32)
     for fold in range(FOLDS):
         held = gold.rows[order[fold::FOLDS]]
-        stay = ~np.isin(labelled.rows, held)
-        names = [name for name, kept in zip(labelled.labels, stay, strict=True) if kept]
-        model = fit(context, kind, LabelledRows(labelled.rows[stay], names), items)
+        model = fit(context, kind, labelled.without(held), items)
         probabilities[order[fold::FOLDS]] = model.predict_proba(inputs_of(context, held))
     return probabilities

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from labelwright.agent.understand import (
+    ANSWERS,
     Draft,
     DraftLabel,
     Request,
@@ -17,7 +18,7 @@ from labelwright.agent.understand import (
 )
 from labelwright.models.llm.gateway import Gateway
 from labelwright.store.errors import ModelError, UserError
-from labelwright.store.spec import LabelSpec
+from labelwright.store.spec import Kind, LabelSpec
 from support import ScriptedChat
 
 
@@ -164,6 +165,19 @@ def test_a_draft_is_taken_over_trimmed() -> None:
     ]
     assert guidelines == "be kind"
     assert raw["labels"][1]["name"] == "y"
+
+
+@pytest.mark.parametrize("kind", ["single_label", "multi_label", "entities"])
+def test_the_model_is_told_what_a_text_is_to_get(kind: Kind) -> None:
+    chat = ScriptedChat(drafts=[draft(("x", "1"), ("y", "2"))])
+    draft_with_model(Gateway(chat), "goal", [], kind)
+    assert ANSWERS[kind] in chat.asked[-1].messages[0].content
+
+
+def test_one_type_of_entity_is_draft_enough() -> None:
+    chat = ScriptedChat(drafts=[draft(("only", "the one"))])
+    labels, _, _ = draft_with_model(Gateway(chat), "goal", [], "entities")
+    assert names(labels) == ["only"]
 
 
 def test_a_draft_may_be_plain_data() -> None:

@@ -48,7 +48,7 @@ def test_what_was_written_can_be_written_again(tmp_path: Path) -> None:
 
 
 def test_the_column_stands_where_the_single_label_stood() -> None:
-    one, several = columns_of(pairs=True), columns_of(pairs=True, several=True)
+    one, several = columns_of(pairs=True), columns_of(pairs=True, answer=SETS)
     assert one.index("label") == several.index(SETS)
     assert len(one) == len(several)
 
