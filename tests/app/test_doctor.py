@@ -29,7 +29,7 @@ def test_every_form_of_a_chat_model_is_listed() -> None:
         "openai:MODEL@URL",
         "vllm:MODEL@URL",
         "vllm:MODEL",
-        "hf:MODEL, hf:FILE.gguf",
+        "hf:MODEL",
         "replay:FILE#NAME",
     ):
         assert form in listed
