@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -259,6 +260,21 @@ def softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
     result: NDArray[np.float32] = (shifted / shifted.sum(axis=1, keepdims=True)).astype(np.float32)
     return result
+
+
+@contextmanager
+def saving(folder: Path) -> Iterator[None]:
+    """Weights are written within.
+
+    Raises:
+        OperatorError: the folder cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OperatorError(
+            f"the model cannot be saved in {str(folder)!r} ({error}): give a writable folder"
+        ) from error
 
 
 def write_card(folder: Path, card: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...store.errors import OperatorError, UserError
+from ...store.errors import UserError
 from ..compute import MAX_CHARS, SILENT
 from ..encoders import Encoder, TransformerEncoder
 from ..pairs import PairEncoder
@@ -30,6 +30,7 @@ from .base import (
     check_labels,
     check_training,
     plain_words,
+    saving,
     unfitted,
     write_card,
 )
@@ -153,12 +154,8 @@ class BertLearner:
                 "digest": self.digest,
             },
         )
-        try:
+        with saving(folder):
             model.save(folder)
-        except OSError as error:
-            raise OperatorError(
-                f"the model cannot be saved in {str(folder)!r} ({error}): give a writable folder"
-            ) from error
 
     @classmethod
     def load(cls, folder: Path, card: dict[str, Any], encoder: Encoder | None) -> BertLearner:

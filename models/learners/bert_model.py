@@ -202,21 +202,45 @@ def open_classifier(
         UserError: no transformer there, one whose layers this module does not know, or one with
             fewer layers.
     """
-    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoModelForSequenceClassification
+
+    pooled = False
+
+    def adjust(config: Any) -> None:
+        nonlocal pooled
+        pooled = config.model_type == "bert"
+        config.num_hidden_layers += int(pooled)
+        config.problem_type = MULTI_LABEL if multi_label else SINGLE_LABEL
+
+    auto = AutoModelForSequenceClassification
+    classifier = opened(auto, location, label_names, seed, frozen_layers, adjust)
+    if pooled:
+        add_mean_pooling(classifier.model)
+    return classifier
+
+
+def opened(
+    auto: Any,
+    location: str,
+    names: Sequence[str],
+    seed: int,
+    frozen_layers: int | None,
+    adjust: Callable[[Any], None] = lambda _: None,
+) -> Classifier:
+    """The transformer at `location` as a model of the class `auto` with a new head for `names`.
+
+    Raises:
+        UserError: see `open_classifier`.
+    """
+    from transformers import AutoConfig, AutoTokenizer
 
     with quiet_libraries(), seeded(seed):
         try:
             config = AutoConfig.from_pretrained(location)
-            pooled = config.model_type == "bert"
-            config.num_hidden_layers += int(pooled)
-            config.id2label = dict(enumerate(label_names))
-            config.label2id = {name: index for index, name in enumerate(label_names)}
-            config.problem_type = MULTI_LABEL if multi_label else SINGLE_LABEL
-            model = AutoModelForSequenceClassification.from_pretrained(
-                location,
-                config=config,
-                dtype=torch.float32,
-            )
+            config.id2label = dict(enumerate(names))
+            config.label2id = {name: index for index, name in enumerate(names)}
+            adjust(config)
+            model = auto.from_pretrained(location, config=config, dtype=torch.float32)
             tokenizer = AutoTokenizer.from_pretrained(location)
         except (OSError, ValueError) as error:
             raise UserError(
@@ -226,20 +250,27 @@ def open_classifier(
         check_parts(model)
         freeze(model, frozen_layers)
         renew_head(model)
-    if pooled:
-        add_mean_pooling(model)
     return Classifier(model, tokenizer, best_device())
 
 
 def reopen_classifier(folder: Path) -> Classifier:
     """The classifier that `Classifier.save` wrote."""
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoModelForSequenceClassification
+
+    return reopened(AutoModelForSequenceClassification, folder)
+
+
+def reopened(auto: Any, folder: Path) -> Classifier:
+    """What `Classifier.save` wrote, as a model of the class `auto`.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    from transformers import AutoTokenizer
 
     with quiet_libraries():
         try:
-            model = AutoModelForSequenceClassification.from_pretrained(
-                folder, dtype=torch.float32, local_files_only=True
-            )
+            model = auto.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError) as error:
             raise UserError(

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...store.errors import OperatorError, UserError
+from ...store.errors import UserError
+from .base import saving
 from .logistic import Posterior
 
 MODEL_FILE = "model.joblib"
@@ -92,12 +93,8 @@ def save_estimator(
         saved["posterior"] = {
             field.name: getattr(posterior, field.name) for field in fields(posterior)
         }
-    try:
+    with saving(folder):
         joblib.dump(saved, folder / MODEL_FILE)
-    except OSError as error:
-        raise OperatorError(
-            f"the model cannot be saved in {str(folder)!r} ({error}): give a writable folder"
-        ) from error
 
 
 def load_estimator(folder: Path) -> tuple[Any, Posterior | None]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...store.errors import OperatorError, UserError
+from ...store.errors import UserError
 from ..compute import SILENT
 from ..encoders import Encoder, TransformerEncoder
 from ..pairs import PairEncoder, is_pair, join_pair
@@ -34,6 +34,7 @@ from .base import (
     check_training,
     plain_words,
     read_card,
+    saving,
     unfitted,
     write_card,
 )
@@ -154,12 +155,8 @@ class SetFitLearner:
                 "digest": self.digest,
             },
         )
-        try:
+        with saving(folder):
             body.save(folder)
-        except OSError as error:
-            raise OperatorError(
-                f"the model cannot be saved in {str(folder)!r} ({error}): give a writable folder"
-            ) from error
         head.save(folder / HEAD_FOLDER)
 
     @classmethod

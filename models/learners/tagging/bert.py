@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ....store.errors import OperatorError, UserError
+from ....store.errors import UserError
 from ....store.spans import Span
 from ...compute import SILENT
 from ...encoders import Encoder, TransformerEncoder
 from ...progress import Progress
-from ..base import FitReport, digest_arrays, unfitted, write_card
+from ..base import FitReport, digest_arrays, saving, unfitted, write_card
 from .answers import all_tags, answers_of, joined, never_met
 from .base import TaggedTexts, check_answers, check_types
 from .chain import Steps
@@ -121,12 +121,8 @@ class BertTagger:
                 "digest": self.digest,
             },
         )
-        try:
+        with saving(folder):
             model.save(folder)
-        except OSError as error:
-            raise OperatorError(
-                f"the model cannot be saved in {str(folder)!r} ({error}): give a writable folder"
-            ) from error
 
     @classmethod
     def load(cls, folder: Path, card: dict[str, Any], encoder: Encoder | None) -> BertTagger:

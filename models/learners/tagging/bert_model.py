@@ -14,20 +14,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ....store.errors import UserError
 from ....store.spans import Range
 from ...compute import (
-    best_device,
     compute_dtype,
-    quiet_libraries,
     run_batches,
     token_batches,
 )
 from ...progress import Progress
-from ..bert_head import renew_head
-from ..bert_model import Classifier, as_dtype, seeded
+from ..bert_model import Classifier, as_dtype, opened, reopened
 from ..frozen import Frozen, padded
-from ..layers import check_parts, freeze, only_top
+from ..layers import only_top
 from .chain import Scores
 from .pieces import windows_of
 
@@ -52,26 +48,9 @@ def open_model(
     Raises:
         UserError: no transformer there, or one whose layers cannot be frozen.
     """
-    from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer
+    from transformers import AutoModelForTokenClassification
 
-    with quiet_libraries(), seeded(seed):
-        try:
-            config = AutoConfig.from_pretrained(location)
-            config.id2label = dict(enumerate(tags))
-            config.label2id = {name: index for index, name in enumerate(tags)}
-            model = AutoModelForTokenClassification.from_pretrained(
-                location, config=config, dtype=torch.float32
-            )
-            tokenizer = AutoTokenizer.from_pretrained(location)
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"no transformer to fine-tune at {location!r} ({' '.join(str(error).split())}): "
-                "choose another encoder"
-            ) from error
-        check_parts(model)
-        freeze(model, frozen_layers)
-        renew_head(model)
-    return Classifier(model, tokenizer, best_device())
+    return opened(AutoModelForTokenClassification, location, tags, seed, frozen_layers)
 
 
 def reopen_model(folder: Path) -> Classifier:
@@ -80,20 +59,9 @@ def reopen_model(folder: Path) -> Classifier:
     Raises:
         UserError: it cannot be read.
     """
-    from transformers import AutoModelForTokenClassification, AutoTokenizer
+    from transformers import AutoModelForTokenClassification
 
-    with quiet_libraries():
-        try:
-            model = AutoModelForTokenClassification.from_pretrained(
-                folder, dtype=torch.float32, local_files_only=True
-            )
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"the model in {str(folder)!r} cannot be read "
-                f"({' '.join(str(error).split())}): train and save it again"
-            ) from error
-    return Classifier(model, tokenizer, best_device())
+    return reopened(AutoModelForTokenClassification, folder)
 
 
 def word_scores(

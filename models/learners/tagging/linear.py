@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ....store.errors import OperatorError, UserError
+from ....store.errors import UserError
 from ....store.spans import Range, Span
 from ...compute import SILENT
 from ...encoders import Encoder, TransformerEncoder, load_encoder
 from ...progress import Progress
-from ..base import FitReport, digest_arrays, unfitted, write_card
+from ..base import FitReport, digest_arrays, saving, unfitted, write_card
 from ..logistic import unit_rows
 from .answers import all_tags, answers_of, joined, never_met, offsets_of
 from .base import TaggedTexts, check_answers, check_types
@@ -132,7 +132,7 @@ class LinearTagger:
                 "digest": self.digest,
             },
         )
-        try:
+        with saving(folder):
             np.savez(
                 folder / WEIGHTS_NAME,
                 coefficients=chain.coefficients,
@@ -140,10 +140,6 @@ class LinearTagger:
                 between=chain.steps.between,
                 first=chain.steps.first,
             )
-        except OSError as error:
-            raise OperatorError(
-                f"the model cannot be saved in {str(folder)!r} ({error}): give a writable folder"
-            ) from error
 
     @classmethod
     def load(cls, folder: Path, card: dict[str, Any], encoder: Encoder | None) -> LinearTagger:
