@@ -93,7 +93,7 @@ def _draft(context: Context, request: Request) -> tuple[list[LabelSpec], str, st
     """Labels, guidelines, where they come from, and what failed on the way."""
     given = request.labels, request.guidelines, "goal and options", ""
     asker = context.asker("main", step=0, node="understand", usd=request.budgets.usd)
-    if asker is None:
+    if asker is None or _complete(request):
         return given
     try:
         labels, guidelines, _ = draft_with_model(asker, request.goal, request.labels, request.kind)
@@ -104,6 +104,12 @@ def _draft(context: Context, request: Request) -> tuple[list[LabelSpec], str, st
             ) from error
         return (*given[:3], str(error))
     return labels, request.guidelines or guidelines, f"chat model {context.settings.llm}", ""
+
+
+def _complete(request: Request) -> bool:
+    """Whether the person said what each label means and how to tell them apart."""
+    defined = bool(request.labels) and all(label.definition for label in request.labels)
+    return defined and bool(request.guidelines)
 
 
 def _prepare(state: State, runtime: Runtime[Context]) -> dict[str, Any]:

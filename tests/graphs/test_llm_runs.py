@@ -114,6 +114,16 @@ def test_a_draft_with_other_labels_is_recorded_and_not_taken(tmp_path: Path) -> 
         assert spec_of(project).origin == "goal and options"
 
 
+def test_where_labels_and_guidelines_are_written_nothing_is_drafted(tmp_path: Path) -> None:
+    chat = chat_of(follows_playbook, drafts=[draft("good", "bad")])
+    labels = "; ".join(f"{name}: all of {name}" for name in LABELS)
+    written = {"labels": labels, "guidelines": "When in doubt, bug."}
+    with ran(tmp_path, ROWS, **options(chat, **written)) as (project, _):
+        assert spec_of(project).origin == "goal and options"
+        assert not [e for e in project.store.events() if isinstance(e.event, ErrorEvent)]
+        assert all(each.why != "understand" for each in project.store.model_calls())
+
+
 def test_without_labels_and_without_a_draft_the_run_stops_and_can_be_resumed(
     tmp_path: Path,
 ) -> None:
