@@ -29,6 +29,7 @@ from labelwright.graphs.main import build_graph
 from labelwright.models import encoders
 from labelwright.models.compute import SILENT
 from labelwright.models.encoders import Encoder, load_encoder
+from labelwright.models.learners.tagging import linear as tagging
 from labelwright.models.progress import Progress
 from labelwright.store.schema import METADATA
 from labelwright.store.spec import TaskSpec
@@ -147,8 +148,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: Remembering
     shutil.copy(SAMPLE, tmp_path / "messages.csv")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", str(WIDTH))
-    for module in (runs, encoders):
-        monkeypatch.setattr(module, "load_encoder", lambda _name=encoder.name: encoder)
+
+    def load(name: str = encoder.name) -> Encoder:
+        return encoder if name == encoder.name else load_encoder(name)
+
+    # All that hold the function by name: one first imported by a page would keep this one for good.
+    for module in (runs, encoders, tagging):
+        monkeypatch.setattr(module, "load_encoder", load)
     return tmp_path
 
 
