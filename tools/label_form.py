@@ -101,8 +101,30 @@ class ProbabilityForm(LabelForm, Protocol):
         """How a set's confidence follows from calibrated probabilities; `None` for one label."""
 
 
+class _Numbers:
+    """What holds for all answers that are numbers: they are compared and kept as they are."""
+
+    __slots__ = ()
+
+    def compared(self, answers: Answers) -> NDArray[np.int64]:
+        """See `LabelForm.compared`."""
+        return answers
+
+    def keys(self, answers: Answers) -> NDArray[np.int64]:
+        """See `LabelForm.keys`."""
+        return answers
+
+    def packed(self, answers: Answers) -> NDArray[Any]:
+        """See `LabelForm.packed`."""
+        return answers
+
+    def unpacked(self, stored: NDArray[Any]) -> Answers:
+        """See `LabelForm.unpacked`."""
+        return stored
+
+
 @dataclass(frozen=True, slots=True)
-class OneLabel:
+class OneLabel(_Numbers):
     """Exactly one label an item."""
 
     names: tuple[str, ...]
@@ -145,22 +167,6 @@ class OneLabel:
         """See `LabelForm.loss`."""
         return
 
-    def compared(self, answers: Answers) -> NDArray[np.int64]:
-        """See `LabelForm.compared`."""
-        return answers
-
-    def keys(self, answers: Answers) -> NDArray[np.int64]:
-        """See `LabelForm.keys`."""
-        return answers
-
-    def packed(self, answers: Answers) -> NDArray[Any]:
-        """See `LabelForm.packed`."""
-        return answers
-
-    def unpacked(self, stored: NDArray[Any]) -> Answers:
-        """See `LabelForm.unpacked`."""
-        return stored
-
     def measures(
         self, answers: Answers, truth: Answers, *, level: float, seed: int
     ) -> dict[str, Interval]:
@@ -186,7 +192,7 @@ class OneLabel:
 
 
 @dataclass(frozen=True, slots=True)
-class SeveralLabels:
+class SeveralLabels(_Numbers):
     """Any number of labels an item, none included."""
 
     names: tuple[str, ...]
@@ -240,22 +246,6 @@ class SeveralLabels:
     def loss(self, machine: Answers, truth: Answers) -> NDArray[np.float64]:
         """Share of the labels that are wrong (Hamming loss); see `LabelForm.loss`."""
         return np.asarray((machine != truth).mean(axis=1), dtype=np.float64)
-
-    def compared(self, answers: Answers) -> NDArray[np.int64]:
-        """See `LabelForm.compared`."""
-        return answers
-
-    def keys(self, answers: Answers) -> NDArray[np.int64]:
-        """See `LabelForm.keys`."""
-        return answers
-
-    def packed(self, answers: Answers) -> NDArray[Any]:
-        """See `LabelForm.packed`."""
-        return answers
-
-    def unpacked(self, stored: NDArray[Any]) -> Answers:
-        """See `LabelForm.unpacked`."""
-        return stored
 
     def measures(
         self, answers: Answers, truth: Answers, *, level: float, seed: int
